@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The live policy: loaded from a file, replaced whole, read by many threads without waiting.
+ *
+ * Each reading thread keeps its own reference and looks at one counter per call; it takes the lock
+ * only when the policy was replaced.  A reload that fails changes nothing. */
+#ifndef POLICY_STORE_H
+#define POLICY_STORE_H
+
+#include <stdint.h>
+
+#include "diag.h"
+
+struct policy;
+struct policy_store;
+
+/* One for each thread; all zero at the start. */
+struct policy_reader {
+    struct policy *policy;
+    uint64_t generation;
+};
+
+int policy_store_open(const char *path, struct policy_store **ret_store, struct diag *diag);
+void policy_store_freep(struct policy_store **store);
+
+/* Load the file again: all or nothing.  Returns 0, or a negative errno with a message while the last good policy stays. */
+int policy_store_reload(struct policy_store *store, struct diag *diag);
+
+/* The current policy, valid until the thread's next call with this reader. */
+const struct policy *policy_reader_get(struct policy_reader *reader, struct policy_store *store);
+void policy_reader_done(struct policy_reader *reader);
+
+#endif

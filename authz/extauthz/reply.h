@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The wire: decision -> envoy.service.auth.v3.CheckResponse.
+ *
+ * An empty CheckResponse means allow to Envoy, so none is ever built: a reply always has a status, and
+ * becomes an allow only on purpose.  Written back to front by a small protobuf writer, so
+ * that nested lengths are known when they are written and nothing is copied twice.
+ *
+ * On allow every owned header is either set (append=false) or removed, and so is each variant that the client
+ * sent; no name is in both lists.  Values are made valid: header values visible ASCII, space and tab
+ * (RFC 9110 5.5), body and metadata UTF-8. */
+#ifndef REPLY_H
+#define REPLY_H
+
+#include "arena.h"
+#include "policy.h"
+#include "request.h"
+
+struct reply_names {
+    struct str revision;
+    struct str decision_id;
+};
+
+/* Bytes in `arena`, or {NULL, 0} when it is full: the caller then sends reply_oversize(). */
+struct str reply_build(const struct policy *policy, const struct request *request,
+                       const struct decision *decision, const struct reply_names *names,
+                       struct arena *arena);
+
+/* A denial (HTTP 431) for a request beyond our limits.  `buffer` holds the result. */
+enum { REPLY_OVERSIZE_MAX = 512 };
+struct str reply_oversize(const struct reply_names *names, char buffer[REPLY_OVERSIZE_MAX]);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The wire: envoy.service.auth.v3.CheckRequest -> struct subject.
+ *
+ * Decoded by protobuf-c into the call's arena; what a Check rarely needs is declared `bytes` in our .proto
+ * and walked here without recursion.  Unknown fields are ignored.  Source: ext_authz v3 API. */
+#ifndef REQUEST_H
+#define REQUEST_H
+
+#include "arena.h"
+#include "str.h"
+#include "subject.h"
+
+struct policy;
+
+enum request_status {
+    REQUEST_OK = 0,
+    REQUEST_OVERSIZE,   /* beyond our limits (message, headers, arena): a decision, not a fault */
+    REQUEST_MALFORMED,  /* bytes that no Envoy sends: a gRPC error */
+};
+
+enum {
+    REQUEST_BYTES_MAX = 1 << 20,  /* of the whole message; Envoy's default header limit is 60 KiB */
+    REQUEST_VARIANTS_MAX = 64,    /* client copies of owned headers in other spellings */
+};
+
+struct request {
+    struct subject subject;
+    /* Names, as the client spelled them, of headers that are variants of an owned one. */
+    struct str *variants;
+    size_t variant_count;
+};
+
+/* `wire` and `policy` must outlive the request; all of it lives in `arena`. */
+enum request_status request_decode(struct str wire, const struct policy *policy,
+                                   struct arena *arena, struct request *ret_request);
+
+#endif

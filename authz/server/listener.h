@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sockets that the server listens on.
+ *
+ *     unix:/path[,mode=0660][,group=NAME|GID]   unix:@name   IP:PORT   [IP6]:PORT
+ *
+ * A unix socket is bound under a unique temporary name with umask 0177, gets its group and mode, and is then
+ * renamed over the final path, so that a server can take the path over from another one; it is not unlinked at
+ * the end.  Opened before privileges are given up. */
+#ifndef LISTENER_H
+#define LISTENER_H
+
+#include <stdbool.h>
+
+#include "diag.h"
+#include "str.h"
+
+struct listener {
+    int fd;
+    bool is_tcp;
+};
+
+/* Returns 0 and a listening, non-blocking socket; or a negative errno with a message. */
+int listener_open(struct str spec, struct listener *ret_listener, struct diag *diag);
+void listener_done(struct listener *listener);
+
+#endif

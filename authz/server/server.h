@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The gRPC server: envoy.service.auth.v3.Authorization/Check and grpc.health.v1.Health/Check.
+ *
+ * The only user of gRPC core.  One grpc_server and one completion queue per thread; connections are accepted by a thread of
+ * our own and dealt out round-robin.  Everything else answers UNIMPLEMENTED. */
+#ifndef SERVER_H
+#define SERVER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "decide.h"
+#include "diag.h"
+#include "listener.h"
+
+struct policy_store;
+struct server;
+
+struct server_config {
+    const struct listener *listeners; /* borrowed; closed by their owner after server_stop() */
+    size_t listener_count;
+    unsigned threads;                 /* at least 1 */
+    struct policy_store *store;       /* borrowed */
+    const struct syn_source *source;  /* borrowed */
+    enum on_fault on_fault;
+};
+
+/* How Checks ended, summed over all threads. */
+struct server_counts {
+    uint64_t allowed, denied, oversize, malformed, faults, cancelled;
+};
+
+/* Initialises gRPC, starts the threads and accepts.  Call it after privileges were given up.  When it
+ * returns 0, calls are answered. */
+int server_start(const struct server_config *config, struct server **ret_server, struct diag *diag);
+
+void server_get_counts(const struct server *server, struct server_counts *ret_counts);
+
+/* Health answers NOT_SERVING, new connections are refused, calls in flight get up to `grace_ms` to end, then are
+ * cancelled.  Frees the server. */
+void server_stop(struct server *server, unsigned grace_ms);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Load the capture programs and attach them to devices of this network namespace.
+ *
+ * The BPF objects are inside the binary; there is no way to name another.  Loading needs CAP_BPF,
+ * CAP_NET_ADMIN and CAP_PERFMON.  capture_seal() then leaves nothing behind that could write a map or
+ * load a program: only the links (which hold the hooks) and read-only map descriptors. */
+#ifndef LOADER_H
+#define LOADER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "addr.h"
+#include "diag.h"
+#include "record.h"
+
+struct bpf_capture;
+
+struct bpf_capture_config {
+    const char *const *interfaces;   /* names in the current network namespace */
+    size_t interface_count;
+    bool any_port;
+    const uint16_t *ports;
+    size_t port_count;
+    const struct prefix *prefixes;   /* destinations; none: all */
+    size_t prefix_count;
+    uint32_t max_pending;            /* 0: the default, 131072 */
+    uint32_t max_live;               /* 0: the default, 65536 */
+};
+
+/* Read-only descriptors of the maps, owned by the capture. */
+struct bpf_capture_maps {
+    int pending, live, alias, ports, config, meta, counters;
+};
+
+/* Load, set the filters, attach tracking first and then each device.  Returns 0, or a negative errno with a message
+ * that says what to do (missing capability, busy device, no BTF, lockdown). */
+int bpf_capture_start(const struct bpf_capture_config *config, struct bpf_capture **ret_capture,
+                      struct diag *diag);
+
+/* Close every program and every writable map descriptor.  After it, maps give read-only descriptors. */
+int bpf_capture_seal(struct bpf_capture *capture, struct diag *diag);
+
+const struct bpf_capture_maps *bpf_capture_get_maps(const struct bpf_capture *capture);
+
+/* "xdp native" or "xdp generic", for the log line of one interface. */
+const char *bpf_capture_mode(const struct bpf_capture *capture, size_t interface);
+
+/* Sum over all CPUs.  Returns 0 or a negative errno. */
+int bpf_capture_counters(const struct bpf_capture *capture, uint64_t ret_counters[COUNTER_COUNT_]);
+
+/* Detaches and frees everything. */
+void bpf_capture_freep(struct bpf_capture **capture);
+
+#endif
