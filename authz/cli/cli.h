@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The program's verbs.
+ *
+ * Results go to standard output, messages to standard error.  Each verb is one file, verb_<name>.c, that
+ * defines one `const struct verb`; cli.c holds the table of them. */
+#ifndef CLI_H
+#define CLI_H
+
+#include "options.h"
+
+enum exit_status {
+    STATUS_OK = 0,
+    STATUS_FAILURE = 1,  /* unexpected */
+    STATUS_USAGE = 2,    /* bad usage */
+    STATUS_INVALID = 3,  /* invalid configuration, policy, database or capture file */
+    STATUS_NEGATIVE = 4, /* a test, health check or look-up had a negative answer */
+};
+
+struct verb {
+    const char *name;
+    const char *summary;     /* one line, for the list of verbs */
+    const char *synopsis;    /* behind the verb's name */
+    const char *description; /* paragraphs of --help, each line ends with a newline */
+    struct option_table options;
+    size_t options_size;     /* of the struct that the table's offsets are into */
+    const void *defaults;    /* such a struct; NULL: all zero */
+    size_t operands_min, operands_max;
+
+    /* Run with parsed options.  Returns an exit status; prints its own messages (cli_complain). */
+    enum exit_status (*run)(void *options, const struct text_list *operands);
+};
+
+extern const struct verb VERB_SERVE, VERB_FINGERPRINT, VERB_VERSION;
+
+int cli_main(int argc, char **argv);
+
+/* Prints "synauthz: <diag>" and returns `status`. */
+enum exit_status cli_complain(enum exit_status status, const struct diag *diag);
+
+/* For `-o text|json`: the index into the choices. */
+enum output_format { OUTPUT_TEXT = 0, OUTPUT_JSON = 1 };
+extern const char *const OUTPUT_FORMATS[];
+
+/* One row for a verb's option table. */
+#define OPTION_OUTPUT(type, field)                                                             \
+    {.name = "output", .letter = 'o', .kind = OPTION_CHOICE, .value = "text|json",                 \
+     .help = "how to print results (default text); JSON is one object per line",                   \
+     .offset = offsetof(type, field), .choices = OUTPUT_FORMATS}
+
+#endif

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "options.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "num.h"
+
+enum { CANDIDATES_MAX = 64, HELP_COLUMN = 30 };
+
+/* Where in the verb's struct an option lives. */
+static void *target_of(const struct option_spec *spec, void *target)
+{
+    return (char *)target + spec->offset;
+}
+
+static int text_list_append(struct text_list *list, const char *item)
+{
+    const char **items = realloc(list->items, (list->count + 1) * sizeof(*items));
+
+    if (!items)
+        return -ENOMEM;
+    items[list->count++] = item;
+    list->items = items;
+    return 0;
+}
+
+static const struct option_spec *find_long(const struct option_table *table, struct str name)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if (str_eq(name, str_from(table->specs[i].name)))
+            return &table->specs[i];
+    return NULL;
+}
+
+static const struct option_spec *find_letter(const struct option_table *table, char letter)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if (letter && table->specs[i].letter == letter)
+            return &table->specs[i];
+    return NULL;
+}
+
+static int refuse_unknown(const struct option_table *table, struct str name, struct diag *diag)
+{
+    const char *names[CANDIDATES_MAX] = {"help"};
+    size_t count = 1;
+    const char *nearest;
+
+    for (size_t i = 0; i < table->count && count < CANDIDATES_MAX; i++)
+        names[count++] = table->specs[i].name;
+    nearest = diag_nearest(name, names, count);
+    if (nearest)
+        return diag_set(diag, -EINVAL, "unknown option --%" PRIstr ", did you mean --%s?",
+                        STR_ARG(name), nearest);
+    return diag_set(diag, -EINVAL, "unknown option --%" PRIstr, STR_ARG(name));
+}
+
+static int store_choice(const struct option_spec *spec, const char *value, unsigned *slot,
+                        struct diag *diag)
+{
+    for (unsigned i = 0; spec->choices[i]; i++)
+        if (strcmp(value, spec->choices[i]) == 0) {
+            *slot = i;
+            return 0;
+        }
+    return diag_set(diag, -EINVAL, "--%s %s: expected %s", spec->name, value, spec->value);
+}
+
+static int store_number(const struct option_spec *spec, const char *value, uint64_t *slot,
+                        struct diag *diag)
+{
+    if (num_parse_u64(str_from(value), spec->min, spec->max, slot) < 0)
+        return diag_set(diag, -EINVAL,
+                        "--%s %s: expected a number from %" PRIu64 " to %" PRIu64, spec->name,
+                        value, spec->min, spec->max);
+    return 0;
+}
+
+static int store_text(const struct option_spec *spec, const char *value, const char **slot,
+                      struct diag *diag)
+{
+    if (*slot)
+        return diag_set(diag, -EINVAL, "--%s is given twice", spec->name);
+    *slot = value;
+    return 0;
+}
+
+static int store(const struct option_spec *spec, const char *value, void *target, struct diag *diag)
+{
+    void *slot = target_of(spec, target);
+
+    switch (spec->kind) {
+    case OPTION_FLAG:
+        *(bool *)slot = true;
+        return 0;
+    case OPTION_TEXT:
+        return store_text(spec, value, slot, diag);
+    case OPTION_LIST:
+        return text_list_append(slot, value);
+    case OPTION_NUMBER:
+        return store_number(spec, value, slot, diag);
+    case OPTION_CHOICE:
+        return store_choice(spec, value, slot, diag);
+    }
+    return -EINVAL;
+}
+
+/* The value of an option: behind '=' or the next argument. `inline_value` NULL means there was no '='. */
+static int take_value(const struct option_spec *spec, const char *inline_value, int argc,
+                      char **argv, int *index, const char **ret_value, struct diag *diag)
+{
+    *ret_value = inline_value;
+    if (spec->kind == OPTION_FLAG) {
+        if (inline_value)
+            return diag_set(diag, -EINVAL, "--%s takes no value", spec->name);
+        return 0;
+    }
+    if (!inline_value) {
+        if (*index + 1 >= argc)
+            return diag_set(diag, -EINVAL, "--%s needs a value: %s", spec->name, spec->value);
+        *ret_value = argv[++*index];
+    }
+    if (!**ret_value)
+        return diag_set(diag, -EINVAL, "--%s needs a value that is not empty: %s", spec->name,
+                        spec->value);
+    return 0;
+}
+
+/* Returns 0 with the option and the text behind '=' (or NULL), 1 for help, or -EINVAL. */
+static int recognise(const struct option_table *table, const char *argument,
+                     const struct option_spec **ret_spec, const char **ret_inline_value,
+                     struct diag *diag)
+{
+    const char *equals = NULL;
+    struct str name;
+
+    if (argument[1] != '-') {
+        if (strcmp(argument, "-h") == 0)
+            return 1;
+        *ret_spec = find_letter(table, argument[1]);
+        if (!*ret_spec)
+            return diag_set(diag, -EINVAL, "unknown option %s", argument);
+        *ret_inline_value = argument[2] ? argument + 2 : NULL;
+        return 0;
+    }
+    name = str_from(argument + 2);
+    if (str_eq(name, STR("help")))
+        return 1;
+    equals = strchr(argument, '=');
+    if (equals)
+        name.len = (size_t)(equals - name.ptr);
+    *ret_spec = find_long(table, name);
+    if (!*ret_spec)
+        return refuse_unknown(table, name, diag);
+    *ret_inline_value = equals ? equals + 1 : NULL;
+    return 0;
+}
+
+int options_parse(const struct option_table *table, int argc, char **argv, void *target,
+                  struct text_list *ret_operands, struct diag *diag)
+{
+    bool options_ended = false;
+    int r;
+
+    for (int i = 0; i < argc; i++) {
+        const struct option_spec *spec = NULL;
+        const char *inline_value = NULL, *value = NULL;
+
+        if (options_ended || argv[i][0] != '-' || !argv[i][1]) {
+            r = text_list_append(ret_operands, argv[i]);
+            if (r < 0)
+                return r;
+            continue;
+        }
+        if (strcmp(argv[i], "--") == 0) {
+            options_ended = true;
+            continue;
+        }
+        r = recognise(table, argv[i], &spec, &inline_value, diag);
+        if (r != 0)
+            return r;
+        r = take_value(spec, inline_value, argc, argv, &i, &value, diag);
+        if (r < 0)
+            return r;
+        r = store(spec, value, target, diag);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+void options_done(const struct option_table *table, void *target)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if (table->specs[i].kind == OPTION_LIST) {
+            struct text_list *list = target_of(&table->specs[i], target);
+
+            free(list->items);
+            *list = (struct text_list){0};
+        }
+}
+
+static void print_option(const char *name, char letter, const char *value, const char *help,
+                         FILE *out)
+{
+    char left[80];
+    const char *line = help;
+
+    (void)snprintf(left, sizeof(left), "  %c%c --%s%s%s", letter ? '-' : ' ', letter ? letter : ' ',
+                   name, value ? " " : "", value ? value : "");
+    if (strlen(left) < HELP_COLUMN)
+        (void)fprintf(out, "%-*s", HELP_COLUMN, left);
+    else
+        (void)fprintf(out, "%s\n%*s", left, HELP_COLUMN, "");
+    for (;;) {
+        size_t length = strcspn(line, "\n");
+
+        (void)fprintf(out, "%.*s\n", (int)length, line);
+        if (!line[length])
+            return;
+        line += length + 1;
+        (void)fprintf(out, "%*s", HELP_COLUMN, "");
+    }
+}
+
+void options_print_help(const struct option_table *table, FILE *out)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        const struct option_spec *spec = &table->specs[i];
+
+        print_option(spec->name, spec->letter, spec->value, spec->help, out);
+    }
+    print_option("help", 'h', NULL, "print this and exit", out);
+}
+
+int options_each_item(const struct text_list *list,
+                      int (*parse)(struct str item, void *context, struct diag *diag),
+                      void *context, struct diag *diag)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        struct str rest = str_from(list->items[i]), item;
+
+        while (str_next_field(&rest, ',', &item)) {
+            int r = parse(item, context, diag);
+
+            if (r < 0)
+                return r;
+        }
+    }
+    return 0;
+}
