@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One message for a person: what is wrong, where, and what to do about it.
  *
- * Offline and start-up code takes a `struct diag *`, fills it once and returns a negative errno; only
- * the edge (cli) prints it.  The first message wins: a caller that adds to a failure of its callee
+ * Offline and start-up code takes a `struct diag *`, fills it once and returns a negative errno; -ENOMEM
+ * may come without a message.  Only the edge (cli) prints it.  The first message wins: a caller that adds to a failure of its callee
  * does not overwrite the cause. */
 #ifndef DIAG_H
 #define DIAG_H

@@ -18,7 +18,7 @@ enum exit_status cli_complain(enum exit_status status, const struct diag *diag)
     char text[DIAG_FILE_MAX + DIAG_TEXT_MAX + 32];
 
     diag_format(diag, text, sizeof(text));
-    (void)fprintf(stderr, "synauthz: %s\n", text);
+    (void)fprintf(stderr, "synauthz: %s\n", diag->text[0] ? text : "out of memory");
     return status;
 }
 

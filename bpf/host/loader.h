@@ -50,6 +50,14 @@ const char *bpf_capture_mode(const struct bpf_capture *capture, size_t interface
 /* Sum over all CPUs.  Returns 0 or a negative errno. */
 int bpf_capture_counters(const struct bpf_capture *capture, uint64_t ret_counters[COUNTER_COUNT_]);
 
+/* The BPF objects inside this binary, for `synauthz version`.  Static. */
+struct bpf_capture_object {
+    const char *name; /* "xdp", "track" */
+    const char *bytes;
+    size_t size;
+};
+const struct bpf_capture_object *bpf_capture_objects(size_t *ret_count);
+
 /* Detaches and frees everything. */
 void bpf_capture_freep(struct bpf_capture **capture);
 
