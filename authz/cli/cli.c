@@ -42,7 +42,7 @@ static void print_verb_help(const struct verb *verb, FILE *out)
 {
     (void)fprintf(out, "usage: synauthz %s %s\n\n%s\noptions:\n", verb->name, verb->synopsis,
                   verb->description);
-    options_print_help(&verb->options, out);
+    options_print_help(verb->options, out);
 }
 
 static const struct verb *find_verb(struct str name)
@@ -99,7 +99,7 @@ static enum exit_status run_verb(const struct verb *verb, int argc, char **argv)
     if (verb->defaults)
         memcpy(options, verb->defaults, verb->options_size);
 
-    r = options_parse(&verb->options, argc, argv, options, &operands, &diag);
+    r = options_parse(verb->options, argc, argv, options, &operands, &diag);
     if (r == 0)
         r = check_operands(verb, &operands, &diag);
     if (r == 1) {
@@ -111,7 +111,7 @@ static enum exit_status run_verb(const struct verb *verb, int argc, char **argv)
     } else {
         status = verb->run(options, &operands);
     }
-    options_done(&verb->options, options);
+    options_done(verb->options, options);
     free(operands.items);
     return flush_results(status);
 }

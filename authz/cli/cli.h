@@ -21,7 +21,7 @@ struct verb {
     const char *summary;     /* one line, for the list of verbs */
     const char *synopsis;    /* behind the verb's name */
     const char *description; /* paragraphs of --help, each line ends with a newline */
-    struct option_table options;
+    const struct option_table *options;
     size_t options_size;     /* of the struct that the table's offsets are into */
     const void *defaults;    /* such a struct; NULL: all zero */
     size_t operands_min, operands_max;

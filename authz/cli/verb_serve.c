@@ -10,70 +10,23 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "addr.h"
 #include "cleanup.h"
 #include "loader.h"
 #include "map_source.h"
 #include "notify.h"
-#include "num.h"
 #include "oplog.h"
 #include "pcap_source.h"
 #include "policy.h"
 #include "policy_store.h"
 #include "privileges.h"
+#include "serve_settings.h"
 #include "server.h"
 
-enum { DRAIN_MS = 2000, THREADS_MAX = 64 };
-
-static const uint16_t DEFAULT_REDIRECT_PORTS[] = {15006};
-
-struct serve_options {
-    const char *policy, *source, *user;
-    struct text_list listen, attach, ports, prefixes, redirect_ports;
-    uint64_t threads, max_pending, max_live;
-};
-
-static const struct serve_options DEFAULTS = {.threads = 1};
-
-#define AT(field) offsetof(struct serve_options, field)
-static const struct option_spec SPECS[] = {
-    {.name = "policy", .kind = OPTION_TEXT, .value = "FILE", .offset = AT(policy),
-     .help = "the rules (YAML); read again on SIGHUP"},
-    {.name = "listen", .kind = OPTION_LIST, .value = "ADDR", .offset = AT(listen),
-     .help = "unix:/path[,mode=0660][,group=NAME|GID], unix:@name,\n"
-             "IP:PORT or [IP6]:PORT; may be repeated"},
-    {.name = "attach", .kind = OPTION_LIST, .value = "IFACE", .offset = AT(attach),
-     .help = "load the capture programs and attach them to this\n"
-             "interface; needs root; may be repeated"},
-    {.name = "port", .kind = OPTION_LIST, .value = "N[,N...]|any", .offset = AT(ports),
-     .help = "capture SYNs to these ports, as on the wire (with --attach)"},
-    {.name = "prefix", .kind = OPTION_LIST, .value = "CIDR[,CIDR...]", .offset = AT(prefixes),
-     .help = "capture only SYNs to these destinations (with --attach)"},
-    {.name = "source", .kind = OPTION_TEXT, .value = "pcap:FILE|none", .offset = AT(source),
-     .help = "without --attach: SYNs of a capture file, or none at all"},
-    {.name = "redirect-port", .kind = OPTION_LIST, .value = "N[,N...]",
-     .offset = AT(redirect_ports),
-     .help = "local ports that connections are REDIRECTed to (default 15006)"},
-    {.name = "user", .kind = OPTION_TEXT, .value = "NAME|UID", .offset = AT(user),
-     .help = "who to become when started as root (default nobody)"},
-    {.name = "threads", .kind = OPTION_NUMBER, .value = "N", .offset = AT(threads), .min = 1,
-     .max = THREADS_MAX, .help = "threads that answer calls (default 1)"},
-    {.name = "max-pending", .kind = OPTION_NUMBER, .value = "N", .offset = AT(max_pending),
-     .min = 1024, .max = 1 << 24,
-     .help = "SYNs that wait for the end of their handshake (default 131072)"},
-    {.name = "max-live", .kind = OPTION_NUMBER, .value = "N", .offset = AT(max_live), .min = 16,
-     .max = 1 << 24, .help = "connections that are kept (default 65536)"},
-};
-#undef AT
+enum { DRAIN_MS = 2000 };
 
 /* Everything that a running server holds; released in serve_done(), last taken first. */
 struct serve {
-    const struct serve_options *options;
-    struct identity identity;
-    bool any_port;
-    struct { uint16_t *items; size_t count; } ports, redirect_ports;
-    struct { struct prefix *items; size_t count; } prefixes;
-
+    struct serve_settings settings;
     int signal_fd;
     struct bpf_capture *capture;
     struct { struct listener *items; size_t count; } listeners;
@@ -93,119 +46,7 @@ static void serve_done(struct serve *serve)
     free(serve->listeners.items);
     bpf_capture_freep(&serve->capture); /* detaches the hooks */
     closep(&serve->signal_fd);
-    free(serve->prefixes.items);
-    free(serve->redirect_ports.items);
-    free(serve->ports.items);
-}
-
-/* --- the command line --------------------------------------------------------------------------- */
-
-static int grow(void *items, size_t count, size_t size)
-{
-    void *old, *new;
-
-    memcpy(&old, items, sizeof(old));
-    new = reallocarray(old, count + 1, size);
-    if (!new)
-        return -ENOMEM;
-    memcpy(items, &new, sizeof(new));
-    return 0;
-}
-
-static int parse_port(struct str item, void *context, struct diag *diag)
-{
-    struct serve *serve = context;
-    uint16_t port;
-
-    if (str_eq(item, STR("any"))) {
-        serve->any_port = true;
-        return 0;
-    }
-    if (num_parse_port(item, &port) < 0)
-        return diag_set(diag, -EINVAL, "--port %" PRIstr ": expected a port from 1 to 65535, or any",
-                        STR_ARG(item));
-    if (grow(&serve->ports.items, serve->ports.count, sizeof(port)) < 0)
-        return -ENOMEM;
-    serve->ports.items[serve->ports.count++] = port;
-    return 0;
-}
-
-static int parse_redirect_port(struct str item, void *context, struct diag *diag)
-{
-    struct serve *serve = context;
-    uint16_t port;
-
-    if (num_parse_port(item, &port) < 0)
-        return diag_set(diag, -EINVAL, "--redirect-port %" PRIstr ": expected a port from 1 to 65535",
-                        STR_ARG(item));
-    if (grow(&serve->redirect_ports.items, serve->redirect_ports.count, sizeof(port)) < 0)
-        return -ENOMEM;
-    serve->redirect_ports.items[serve->redirect_ports.count++] = port;
-    return 0;
-}
-
-static int parse_prefix(struct str item, void *context, struct diag *diag)
-{
-    struct serve *serve = context;
-    struct prefix prefix;
-    int r = prefix_parse(item, &prefix);
-
-    if (r == -ERANGE)
-        return diag_set(diag, r, "--prefix %" PRIstr ": bits are set behind the prefix length",
-                        STR_ARG(item));
-    if (r < 0)
-        return diag_set(diag, r, "--prefix %" PRIstr ": expected ADDRESS/LENGTH", STR_ARG(item));
-    if (grow(&serve->prefixes.items, serve->prefixes.count, sizeof(prefix)) < 0)
-        return -ENOMEM;
-    serve->prefixes.items[serve->prefixes.count++] = prefix;
-    return 0;
-}
-
-static int check_source(const struct serve_options *options, struct diag *diag)
-{
-    bool attach = options->attach.count > 0;
-    const char *source = options->source;
-
-    if (attach && source)
-        return diag_set(diag, -EINVAL, "--attach is a source itself: --source cannot be given too");
-    if (attach && options->ports.count == 0)
-        return diag_set(diag, -EINVAL, "--attach needs --port N[,N...] or --port any");
-    if (!attach && (options->ports.count || options->prefixes.count || options->max_pending ||
-                    options->max_live))
-        return diag_set(diag, -EINVAL,
-                        "--port, --prefix, --max-pending and --max-live belong to --attach");
-    if (!attach && !source)
-        return diag_set(diag, -EINVAL,
-                        "where do SYNs come from? give --attach IFACE, --source pcap:FILE or "
-                        "--source none");
-    if (source && strcmp(source, "none") != 0 && strncmp(source, "pcap:", 5) != 0)
-        return diag_set(diag, -EINVAL, "--source %s: expected pcap:FILE or none", source);
-    return 0;
-}
-
-static int read_options(struct serve *serve, struct diag *diag)
-{
-    const struct serve_options *options = serve->options;
-    int r;
-
-    if (!options->policy)
-        return diag_set(diag, -EINVAL, "--policy FILE is missing");
-    if (options->listen.count == 0)
-        return diag_set(diag, -EINVAL, "--listen ADDR is missing");
-    r = check_source(options, diag);
-    if (r < 0)
-        return r;
-    r = options_each_item(&options->ports, parse_port, serve, diag);
-    if (r < 0)
-        return r;
-    r = options_each_item(&options->redirect_ports, parse_redirect_port, serve, diag);
-    if (r < 0)
-        return r;
-    r = options_each_item(&options->prefixes, parse_prefix, serve, diag);
-    if (r < 0)
-        return r;
-    return identity_parse(str_from(options->user ? options->user : "nobody"), &serve->identity,
-                          diag);
+    serve_settings_done(&serve->settings);
 }
 
 /* --- up, in the order of privileges.h --------------------------------------------------------------- */
@@ -229,15 +70,16 @@ static int block_signals(struct serve *serve, struct diag *diag)
 
 static int attach(struct serve *serve, struct diag *diag)
 {
-    const struct serve_options *options = serve->options;
+    const struct serve_settings *settings = &serve->settings;
+    const struct serve_options *options = settings->options;
     const struct bpf_capture_config config = {
         .interfaces = options->attach.items,
         .interface_count = options->attach.count,
-        .any_port = serve->any_port,
-        .ports = serve->ports.items,
-        .port_count = serve->ports.count,
-        .prefixes = serve->prefixes.items,
-        .prefix_count = serve->prefixes.count,
+        .any_port = settings->any_port,
+        .ports = settings->ports.items,
+        .port_count = settings->ports.count,
+        .prefixes = settings->prefixes.items,
+        .prefix_count = settings->prefixes.count,
         .max_pending = (uint32_t)options->max_pending,
         .max_live = (uint32_t)options->max_live,
     };
@@ -259,7 +101,7 @@ static int attach(struct serve *serve, struct diag *diag)
 
 static int listen_on_all(struct serve *serve, struct diag *diag)
 {
-    const struct text_list *specs = &serve->options->listen;
+    const struct text_list *specs = &serve->settings.options->listen;
 
     serve->listeners.items = calloc(specs->count, sizeof(*serve->listeners.items));
     if (!serve->listeners.items)
@@ -276,17 +118,15 @@ static int listen_on_all(struct serve *serve, struct diag *diag)
 
 static int give_up_privileges(struct serve *serve, struct diag *diag)
 {
-    int r = privileges_drop(&serve->identity, diag);
+    int r = privileges_drop(&serve->settings.identity, diag);
 
     return r < 0 ? r : privileges_check(diag);
 }
 
 static int open_source(struct serve *serve, struct diag *diag)
 {
-    const char *source = serve->options->source;
-
-    if (source && strcmp(source, "none") != 0)
-        return pcap_source_open(source + strlen("pcap:"), &serve->source, diag);
+    if (serve->settings.pcap_file)
+        return pcap_source_open(serve->settings.pcap_file, &serve->source, diag);
     serve->source = syn_source_none(); /* with --attach, until open_maps() */
     return 0;
 }
@@ -294,7 +134,7 @@ static int open_source(struct serve *serve, struct diag *diag)
 static enum exit_status open_files(struct serve *serve, struct diag *diag)
 {
     if (open_source(serve, diag) < 0 ||
-        policy_store_open(serve->options->policy, &serve->store, diag) < 0)
+        policy_store_open(serve->settings.options->policy, &serve->store, diag) < 0)
         return STATUS_INVALID;
     return STATUS_OK;
 }
@@ -313,9 +153,8 @@ static int open_maps(struct serve *serve, struct diag *diag)
             .ports_fd = maps->ports,
             .config_fd = maps->config,
             .counters_fd = maps->counters,
-            .redirect_ports = serve->redirect_ports.count ? serve->redirect_ports.items
-                                                          : DEFAULT_REDIRECT_PORTS,
-            .redirect_port_count = serve->redirect_ports.count ? serve->redirect_ports.count : 1,
+            .redirect_ports = serve->settings.redirect_ports.items,
+            .redirect_port_count = serve->settings.redirect_ports.count,
         },
         &serve->source, diag);
 }
@@ -325,7 +164,7 @@ static int answer(struct serve *serve, struct diag *diag)
     const struct server_config config = {
         .listeners = serve->listeners.items,
         .listener_count = serve->listeners.count,
-        .threads = (unsigned)serve->options->threads,
+        .threads = (unsigned)serve->settings.options->threads,
         .store = serve->store,
         .source = serve->source,
         .on_fault = ON_FAULT_ERROR,
@@ -445,12 +284,12 @@ static void say_ready(const struct serve *serve)
 
 static enum exit_status run(void *options, const struct text_list *operands)
 {
-    CLEANUP(serve_done) struct serve serve = {.options = options, .signal_fd = -1};
+    CLEANUP(serve_done) struct serve serve = {.signal_fd = -1};
     struct diag diag = {0};
     enum exit_status status;
 
     (void)operands;
-    if (read_options(&serve, &diag) < 0)
+    if (serve_settings_read(options, &serve.settings, &diag) < 0)
         return cli_complain(STATUS_USAGE, &diag);
     status = start(&serve, &diag);
     if (status != STATUS_OK)
@@ -477,8 +316,8 @@ const struct verb VERB_SERVE = {
         "It is ready when it says so on standard error (and to $NOTIFY_SOCKET).  SIGTERM ends it\n"
         "after the calls in flight, a second one at once; SIGHUP reads the policy again, and a\n"
         "policy with an error changes nothing.\n",
-    .options = {SPECS, OPTION_COUNT(SPECS)},
+    .options = &SERVE_OPTIONS,
     .options_size = sizeof(struct serve_options),
-    .defaults = &DEFAULTS,
+    .defaults = &SERVE_DEFAULTS,
     .run = run,
 };
