@@ -1,0 +1,191 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Builds synauthz and runs its tests: all of them, or the parts named.
+
+usage: tests/run [PART...]
+
+  style    rules about the sources, each header by itself, everything with clang without a warning
+  unit     the unit tests and the seeds of the fuzz targets, with sanitizers; no privileges needed
+  bpf      the BPF programs and their maps in this machine's kernel: packets in, records out (root)
+  capture  the same with real sockets in network namespaces (root)
+  e2e      the released program behind a real Envoy, judged by the real p0f (root)
+
+Ends with one line, `N passed, M failed`; when parts were named, `, K skipped` counts the parts left out.  Exit status 1 if
+anything failed.  Every case counts, also one that crashed before it could say so.  Outputs are kept in build/tests.
+"""
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+LOGS = os.path.join(ROOT, "build/tests")
+TIME_LIMIT = 1200   # seconds for one program
+PARTS = ("style", "unit", "bpf", "capture", "e2e")
+
+
+class Tally:
+    def __init__(self):
+        self.passed, self.failed = 0, []
+
+    def add(self, name, passed, failed, output="", seconds=0.0):
+        """Counts a program's cases; prints all that it said if one failed."""
+        self.passed += passed
+        self.failed += [name] * failed
+        print(f"{'ok    ' if not failed else 'FAILED'} {name}: {passed} passed"
+              f"{f', {failed} failed' if failed else ''} ({seconds:.1f} s)", flush=True)
+        if failed:
+            print("\n".join(f"    | {line}" for line in output.splitlines()[-200:]), flush=True)
+
+
+def run(name, *argv, limit=TIME_LIMIT):
+    """(exit status, output, seconds) of a program.
+
+    Root runs it in process and mount namespaces of its own: whatever it started and made goes when it goes, also
+    when it takes too long, crashes, or we are interrupted.
+    """
+    if os.geteuid() == 0:
+        argv = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", *argv]
+    started = time.monotonic()
+    log = os.path.join(LOGS, re.sub(r"[^\w.-]+", "-", name) + ".log")
+    with open(log, "wb") as out:
+        process = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+        try:
+            status = process.wait(limit)
+        except subprocess.TimeoutExpired:
+            status = 124
+        finally:
+            process.kill()
+            process.wait()
+    with open(log, errors="replace") as text:
+        output = text.read()
+    if status == 124:
+        output += f"\nended after {limit} s"
+    return status, output, time.monotonic() - started
+
+
+def step(tally, name, *argv):
+    """A command that is one case: it succeeds or it fails."""
+    status, output, seconds = run(name, *argv)
+    tally.add(name, int(status == 0), int(status != 0), output, seconds)
+    return status == 0
+
+
+def build(tally, preset, *more, targets=()):
+    """Configures and builds; a failure is counted, a success is none of the tests."""
+    folder = os.path.join(ROOT, "build", preset if not more else "clang")
+    for name, argv in (("configure", ["cmake", "--preset", preset, "-B", folder, *more]),
+                       ("build", ["cmake", "--build", folder, *(["--target", *targets] if targets else [])])):
+        status, output, seconds = run(f"{name} {os.path.basename(folder)}", *argv)
+        if status != 0:
+            tally.add(f"{name} {os.path.basename(folder)}", 0, 1, output, seconds)
+            return False
+        print(f"       {name} {os.path.basename(folder)} ({seconds:.1f} s)", flush=True)
+    return True
+
+
+# ---------------------------------------------------------------------------------------------------- counting
+
+def count_cases(output, succeeded):
+    """(passed, failed) of one program's output, by cmocka's lines or by a script's closing line."""
+    begun = len(re.findall(r"^\[ RUN      \]", output, re.M))
+    passed = len(re.findall(r"^\[       OK \]", output, re.M))
+    closing = re.findall(r"^(\d+) passed, (\d+) failed", output, re.M)
+    if begun or passed:
+        failed = max(begun - passed, 0)    # failed, skipped, or cut off by a crash
+    elif closing:
+        passed, failed = map(int, closing[-1])
+    else:
+        passed, failed = int(succeeded), 0
+    if not succeeded and failed == 0:
+        failed = 1                         # for instance a leak, found after the last case
+    return passed, failed
+
+
+def ctest(tally, part, *selection):
+    """Runs the tests of build/dev that are selected and counts the cases of each."""
+    status, output, _ = run(f"ctest {part}", "ctest", "--test-dir", "build/dev", "--verbose", "-j", str(os.cpu_count()),
+                            "--timeout", "300", "--no-tests=error", *selection)
+    results = re.findall(r"^ *\d+/\d+ Test +#(\d+): (\S+) \.*(.*?) +([\d.]+) sec", output, re.M)
+    for number, name, result, seconds in results:
+        lines = "\n".join(re.findall(rf"^{number}: ?(.*)$", output, re.M))
+        tally.add(name, *count_cases(lines, "Passed" in result), lines + "\n" + result.strip(" *"), float(seconds))
+    if not results or (status != 0 and all("Passed" in result for _, _, result, _ in results)):
+        tally.add(f"ctest {part}", 0, 1, output)
+
+
+# ---------------------------------------------------------------------------------------------------- the parts
+
+def script(tally, name, *argv):
+    status, output, seconds = run(name, *argv)
+    tally.add(name, *count_cases(output, status == 0), output, seconds)
+
+
+def part_style(tally):
+    script(tally, "style", sys.executable, "tests/style.py")
+    step(tally, "dependencies: nothing is missing", "deploy/install-deps", "test")
+    clang = ["-DCMAKE_C_COMPILER=clang-14"]
+    if build(tally, "dev", *clang):
+        tally.add("everything builds with clang without a warning", 1, 0)
+    if build(tally, "dev", targets=["all_verify_interface_header_sets"]):
+        tally.add("each header compiles by itself", 1, 0)
+
+
+def part_unit(tally):
+    if build(tally, "dev"):
+        ctest(tally, "unit", "-L", "unit")
+
+
+def part_bpf(tally):
+    if build(tally, "dev"):
+        ctest(tally, "bpf", "-L", "bpf", "-E", "^kernel/capture")
+
+
+def part_capture(tally):
+    if build(tally, "dev"):
+        ctest(tally, "capture", "-R", "^kernel/capture")
+
+
+def part_e2e(tally):
+    if not build(tally, "release"):
+        return
+    scripts = sorted(name for name in os.listdir(os.path.join(ROOT, "tests/e2e")) if name.endswith(".py"))
+    scripts = [name for name in scripts if not name.startswith("_")]
+    for name in scripts:
+        script(tally, f"e2e/{name[:-3]}", sys.executable, f"tests/e2e/{name}")
+    if not scripts:
+        tally.add("e2e", 0, 1, "no scripts in tests/e2e")
+
+
+def main():
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(__doc__.strip())
+        return 0
+    unknown = [part for part in sys.argv[1:] if part not in PARTS]
+    if unknown:
+        print(f"tests/run: no such part: {' '.join(unknown)}\n\n{__doc__.strip()}", file=sys.stderr)
+        return 2
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    shutil.rmtree(LOGS, ignore_errors=True)
+    os.makedirs(LOGS)
+
+    tally = Tally()
+    chosen = [part for part in PARTS if part in sys.argv[1:]] or list(PARTS)
+    for part in chosen:
+        print(f"\n== {part}", flush=True)
+        globals()[f"part_{part}"](tally)
+
+    if tally.failed:
+        print("\nfailed:")
+        for name in dict.fromkeys(tally.failed):
+            print(f"  {name}")
+    skipped = f", {len(PARTS) - len(chosen)} skipped" if len(sys.argv) > 1 else ""
+    print(f"\n{tally.passed} passed, {len(tally.failed)} failed{skipped}")
+    return 1 if tally.failed else 0
+
+
+sys.exit(main())
