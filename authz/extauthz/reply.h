@@ -6,8 +6,11 @@
  * that nested lengths are known when they are written and nothing is copied twice.
  *
  * On allow every owned header is either set (append=false) or removed, and so is each variant that the client
- * sent; no name is in both lists.  Values are made valid: header values visible ASCII, space and tab
- * (RFC 9110 5.5), body and metadata UTF-8. */
+ * sent; no name is in both lists.  A header whose value is absent or empty is removed: whether an empty
+ * value overwrites the client's copy depends on the version of Envoy.  Values are made valid: header values
+ * visible ASCII, space and tab (RFC 9110 5.5), body and metadata UTF-8.
+ *
+ * A Check of the network filter is answered by status and metadata alone, that filter reads nothing else. */
 #ifndef REPLY_H
 #define REPLY_H
 
@@ -15,18 +18,16 @@
 #include "policy.h"
 #include "request.h"
 
-struct reply_names {
-    struct str revision;
-    struct str decision_id;
-};
+enum { REPLY_BYTES_MAX = 1 << 16 }; /* Envoy takes 60 KiB of headers by default */
 
-/* Bytes in `arena`, or {NULL, 0} when it is full: the caller then sends reply_oversize(). */
+/* Bytes in `arena`, or {NULL, 0} when they or REPLY_BYTES_MAX are used up: the caller then sends reply_oversize(). */
 struct str reply_build(const struct policy *policy, const struct request *request,
-                       const struct decision *decision, const struct reply_names *names,
+                       const struct decision *decision, struct str decision_id,
                        struct arena *arena);
 
 /* A denial (HTTP 431) for a request beyond our limits.  `buffer` holds the result. */
 enum { REPLY_OVERSIZE_MAX = 512 };
-struct str reply_oversize(const struct reply_names *names, char buffer[REPLY_OVERSIZE_MAX]);
+struct str reply_oversize(const struct policy *policy, struct str decision_id,
+                          char buffer[REPLY_OVERSIZE_MAX]);
 
 #endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "decide.h"
+
+#include "signature.h"
+#include "syn_source.h"
+
+/* Only a TCP connection has a SYN; for other peers the source is not asked, since their address may
+ * be that of somebody's TCP connection (QUIC), or no address at all. */
+static enum syn_reason unsupported_reason(enum peer_kind peer)
+{
+    switch (peer) {
+    case PEER_HTTP3:
+        return SYN_REASON_HTTP3;
+    case PEER_PIPE:
+        return SYN_REASON_PIPE;
+    case PEER_INTERNAL:
+        return SYN_REASON_INTERNAL;
+    default:
+        return SYN_REASON_NONE;
+    }
+}
+
+static void find_syn(const struct syn_source *source, const struct subject *subject,
+                     struct syn_answer *ret_answer)
+{
+    const struct flow flow = {.source = subject->source, .destination = subject->destination};
+
+    if (subject->peer != PEER_TCP)
+        *ret_answer = (struct syn_answer){.state = SYN_STATE_UNSUPPORTED,
+                                          .reason = unsupported_reason(subject->peer)};
+    else if (flow.source.addr.family == 0 || flow.destination.addr.family == 0)
+        *ret_answer =
+            (struct syn_answer){.state = SYN_STATE_MISSING,
+                                .reason = SYN_REASON_NOT_SEEN}; /* half a tuple finds nothing */
+    else
+        source->lookup(source, &flow, ret_answer);
+}
+
+/* Returns false when the arena is full. */
+static bool fingerprint(const struct syn *syn, struct subject *subject, struct arena *arena)
+{
+    struct signature *signature = arena_alloc(arena, sizeof(*signature));
+    char *text = arena_alloc(arena, SIGNATURE_TEXT_MAX);
+
+    if (!signature || !text)
+        return false;
+    signature_from_syn(syn, signature);
+    subject->signature = signature;
+    subject->p0f = (struct str){text, signature_format(signature, text)};
+    return true;
+}
+
+enum decide_status decide(const struct syn_source *source, const struct policy *policy,
+                          enum on_fault on_fault, struct subject *subject, struct arena *arena,
+                          struct decision *ret_decision)
+{
+    struct syn_answer *answer =
+        arena_calloc(arena, 1, sizeof(*answer)); /* the signature borrows from it */
+
+    if (!answer)
+        return DECIDE_OVERSIZE;
+    find_syn(source, subject, answer);
+    if (answer->state == SYN_STATE_UNAVAILABLE && on_fault == ON_FAULT_ERROR)
+        return DECIDE_FAULT;
+    subject->syn_state = answer->state;
+    subject->syn_reason = answer->reason;
+    if (syn_state_has_syn(answer->state) && !fingerprint(&answer->syn, subject, arena))
+        return DECIDE_OVERSIZE;
+    if (policy_evaluate(policy, subject, arena, ret_decision) < 0)
+        return DECIDE_OVERSIZE;
+    return DECIDE_OK;
+}
