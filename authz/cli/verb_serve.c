@@ -148,11 +148,7 @@ static int open_maps(struct serve *serve, struct diag *diag)
     maps = bpf_capture_get_maps(serve->capture);
     return map_source_new(
         &(struct map_source_config){
-            .live_fd = maps->live,
-            .alias_fd = maps->alias,
-            .ports_fd = maps->ports,
-            .config_fd = maps->config,
-            .counters_fd = maps->counters,
+            .maps = maps,
             .redirect_ports = serve->settings.redirect_ports.items,
             .redirect_port_count = serve->settings.redirect_ports.count,
         },

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "addr.h"
+#include "capture_maps.h"
 #include "diag.h"
 #include "record.h"
 
@@ -29,11 +30,6 @@ struct bpf_capture_config {
     uint32_t max_live;               /* 0: the default, 65536 */
 };
 
-/* Read-only descriptors of the maps, owned by the capture. */
-struct bpf_capture_maps {
-    int pending, live, alias, ports, config, meta, counters;
-};
-
 /* Load, set the filters, attach tracking first and then each device.  Returns 0, or a negative errno with a message
  * that says what to do (missing capability, busy device, no BTF, lockdown). */
 int bpf_capture_start(const struct bpf_capture_config *config, struct bpf_capture **ret_capture,
@@ -42,7 +38,11 @@ int bpf_capture_start(const struct bpf_capture_config *config, struct bpf_captur
 /* Close every program and every writable map descriptor.  After it, maps give read-only descriptors. */
 int bpf_capture_seal(struct bpf_capture *capture, struct diag *diag);
 
+/* Owned by the capture; writable before bpf_capture_seal(), read-only after it. */
 const struct bpf_capture_maps *bpf_capture_get_maps(const struct bpf_capture *capture);
+
+/* The XDP program, for BPF_PROG_TEST_RUN; -1 once sealed. */
+int bpf_capture_program(const struct bpf_capture *capture);
 
 /* "xdp native" or "xdp generic", for the log line of one interface. */
 const char *bpf_capture_mode(const struct bpf_capture *capture, size_t interface);

@@ -7,12 +7,13 @@
 #ifndef MAP_SOURCE_H
 #define MAP_SOURCE_H
 
+#include "capture_maps.h"
 #include "diag.h"
 #include "syn_source.h"
 
 struct map_source_config {
-    int live_fd, alias_fd, ports_fd, config_fd, counters_fd; /* borrowed, must outlive the source */
-    const uint16_t *redirect_ports;                          /* copied */
+    const struct bpf_capture_maps *maps; /* copied; the descriptors must outlive the source */
+    const uint16_t *redirect_ports;      /* copied */
     size_t redirect_port_count;
 };
 

@@ -341,8 +341,9 @@ PARSE_INLINE __u32 parse_tcp_header(const struct parse_packet *packet)
 
 /* What PARSE_SYN said is a SYN: could it be one?  `available`: bytes from the IP header to the end of the
  * frame, which in the kernel may be more than lies before `packet->end`; what exceeds the IP length is
- * padding.  Returns PARSE_SYN or what is wrong. */
-PARSE_INLINE enum parse_result parse_check(const struct parse_packet *packet, __u32 available)
+ * padding.  (64 bits wide, or clang would subtract pointers in 32 bits, which the verifier forbids.)
+ * Returns PARSE_SYN or what is wrong. */
+PARSE_INLINE enum parse_result parse_check(const struct parse_packet *packet, __u64 available)
 {
     __u32 length = parse_ip_length(packet);
     __u32 tcp_header = parse_tcp_header(packet);
@@ -367,7 +368,7 @@ PARSE_INLINE enum parse_result parse_syn_ethernet(const void *data, const void *
 
     if (result != PARSE_SYN)
         return result;
-    return parse_check(ret_packet, (__u32)((const __u8 *)end - ret_packet->ip));
+    return parse_check(ret_packet, (__u64)((const __u8 *)end - ret_packet->ip));
 }
 
 PARSE_INLINE enum parse_result parse_syn_ip(const void *data, const void *end,
@@ -377,7 +378,7 @@ PARSE_INLINE enum parse_result parse_syn_ip(const void *data, const void *end,
 
     if (result != PARSE_SYN)
         return result;
-    return parse_check(ret_packet, (__u32)((const __u8 *)end - ret_packet->ip));
+    return parse_check(ret_packet, (__u64)((const __u8 *)end - ret_packet->ip));
 }
 
 /* `to` is 16 bytes aligned to 4, `ip4` the 4 bytes of an IPv4 address. */

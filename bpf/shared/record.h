@@ -82,7 +82,8 @@ _Static_assert(sizeof(struct tuple_key) == 40, "layout of tuple_key");
  *   owner == the socket whose SYN the entry holds; 0 once it has closed while others remain
  *   others = sockets that have the same tuple in other network namespaces: while there is one, nobody
  *            outside can tell whose connection is meant, and the reader answers "ambiguous"
- *   crowded  not 0: more others than there are places; stays so for the entry's life */
+ *   crowded  not 0: more others than there are places.  Then nobody can tell any more when the last of them
+ *            has gone, so the entry stays, and stays ambiguous */
 struct claim {
     __u64 owner;
     __u64 others[CLAIM_OTHERS_MAX];
@@ -117,7 +118,8 @@ struct alias_entry {
 };
 _Static_assert(sizeof(struct alias_entry) == 136, "layout of alias_entry");
 
-/* Value of `ports`: an array of 1024 words, one bit for each destination port.  All zero captures nothing. */
+/* `ports`: an array of 1024 __u64, one bit for each destination port: word port / 64, bit port % 64.  All zero
+ * captures nothing. */
 #define PORTS_WORDS 1024
 
 /* Key of `prefixes`, a longest-prefix-match trie of destinations; IPv4 prefixes are 96 bits longer.
@@ -145,13 +147,14 @@ struct capture_meta {
     __u32 live_size;
     __u64 started_ns; /* CLOCK_BOOTTIME: connections older than this have no record */
     __u8 boot_id[16];
+    __u64 full_ns;    /* CLOCK_BOOTTIME of the last connection that `live` or `alias` had no room for; 0: none */
 };
-_Static_assert(sizeof(struct capture_meta) == 40, "layout of capture_meta");
+_Static_assert(sizeof(struct capture_meta) == 48, "layout of capture_meta");
 
-/* Index into `counters`, a per-CPU array of __u64.  Every way a packet or a socket can end is counted, but
- * for packets that are not of interest at all (no TCP SYN). */
+/* Index into capture_counters.  Every way a packet or a socket can end is counted, but for packets that are
+ * not of interest at all (no TCP SYN), and only while capture is enabled. */
 enum capture_counter {
-    COUNTER_SYN_SEEN = 0,        /* SYNs that passed the port and prefix filters */
+    COUNTER_SYN_SEEN = 0,        /* SYNs that passed the port and prefix filters, sound or not */
     COUNTER_SYN_STORED,
     COUNTER_SYN_RETRANSMIT,      /* same source and ISN already pending: the first one is kept */
     COUNTER_SYN_FILTERED_PORT,
@@ -159,21 +162,29 @@ enum capture_counter {
     COUNTER_SYN_INSERT_FAILED,
     COUNTER_SYN_BAD_FLAGS,       /* SYN together with FIN or RST */
     COUNTER_SYN_BAD_OFFSET,      /* data offset below 5 or beyond the packet */
+    COUNTER_SYN_BAD_LENGTH,      /* the IP length leaves no room for a TCP header */
     COUNTER_SYN_TRUNCATED,       /* the IP length says more than there is */
     COUNTER_SYN_WITH_PAYLOAD,    /* TCP Fast Open */
     COUNTER_IP_BAD_HEADER,       /* version or header length cannot be */
-    COUNTER_IP_FRAGMENT,
+    COUNTER_IP_FRAGMENT,         /* of TCP packets */
+    COUNTER_IP_CUT_OFF,          /* the data ends before the TCP header does */
     COUNTER_IPV6_EXTENSION,      /* SYNs behind extension headers that were walked */
     COUNTER_IPV6_TOO_DEEP,       /* more extension headers than the parser walks */
     COUNTER_VLAN_TOO_DEEP,       /* a third VLAN tag */
     COUNTER_PROMOTED,            /* pending -> live */
     COUNTER_PROMOTE_NO_SYN,      /* ESTABLISHED on a captured port without a pending SYN */
     COUNTER_PROMOTE_SHARED,      /* the tuple is held by a socket of another namespace */
+    COUNTER_CLAIM_CROWDED,       /* by more of them than a claim has places for */
     COUNTER_LIVE_INSERT_FAILED,  /* map full */
     COUNTER_ALIAS_STORED,
     COUNTER_ALIAS_INSERT_FAILED,
     COUNTER_LIVE_DELETED,
     COUNTER_COUNT_,
+};
+
+/* The one value of `counters`, for each CPU. */
+struct capture_counters {
+    __u64 values[COUNTER_COUNT_];
 };
 
 #endif
