@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A database in p0f.fp format: labels, SYN signatures, and the MTU table.
  *
- * Accepts and refuses exactly what p0f 3.09b does, except that CRLF and trailing blanks are tolerated with a
- * warning.  HTTP and SYN+ACK sections are stepped over.  Immutable once loaded. */
+ * Accepts and refuses exactly what p0f 3.09b does, except that CRLF and trailing blanks are
+ * tolerated with a warning.  HTTP and SYN+ACK sections are stepped over.  Immutable once loaded. */
 #ifndef FP_DB_H
 #define FP_DB_H
+
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "diag.h"
 #include "signature.h"
@@ -24,6 +27,14 @@ struct fp_entry {
     unsigned line;
 };
 
+/* Class "!": a tool or an application, not an operating system. */
+static inline bool fp_label_is_app(const struct fp_label *label)
+{
+    return label->class_name[0] == '!';
+}
+
+/* Returns 0; -EINVAL for a database that p0f would refuse, too, with the place; another negative
+ * errno when the file cannot be read. */
 int fp_db_load(const char *path, struct fp_db **ret_db, struct diag *diag);
 
 /* Same from memory; `name` for messages.  `text` is borrowed until return. */

@@ -24,30 +24,32 @@ enum frame_kind {
     FRAME_BAD_IP_HEADER,
     FRAME_BAD_TCP_HEADER,
     FRAME_TRUNCATED,
-    FRAME_TOO_DEEP,  /* VLAN tags or IPv6 extension headers */
+    FRAME_TOO_DEEP, /* VLAN tags or IPv6 extension headers */
     FRAME_COUNT_,
 };
 
 struct capture_frame {
-    uint64_t number;        /* from 1, all packets of the file */
+    uint64_t number; /* from 1, all packets of the file */
     struct timespec time;
     enum frame_kind kind;
-    struct flow flow;       /* set only for FRAME_SYN */
-    struct syn syn;         /* set only for FRAME_SYN */
+    struct flow flow; /* set only for FRAME_SYN */
+    struct syn syn;   /* set only for FRAME_SYN */
 };
 
 /* "not a SYN", ...: for `fingerprint --all`.  FRAME_SYN has "". */
 const char *frame_kind_name(enum frame_kind kind);
 
-/* Open a pcap or pcapng file; "-" is standard input.  Returns 0 or a negative errno with a message. */
+/* Open a pcap or pcapng file; "-" is standard input.  Returns 0 or a negative errno with a message.
+ */
 int capture_open(const char *path, struct capture **ret_capture, struct diag *diag);
 void capture_freep(struct capture **capture);
 
-/* Returns 1 with the next frame, 0 at the end, or a negative errno with a message for a damaged file. */
+/* Returns 1 with the next frame, 0 at the end, or a negative errno with a message for a damaged
+ * file. */
 int capture_next(struct capture *capture, struct capture_frame *ret_frame, struct diag *diag);
 
-/* Reads the whole file once; the last SYN of a full tuple answers, CAPTURED with reason `pcap`; an unknown
- * tuple is MISSING, `not_seen`.  Returns 0 or a negative errno with a message. */
+/* Reads the whole file once; the last SYN of a full tuple answers, CAPTURED with reason `pcap`; an
+ * unknown tuple is MISSING, `not_seen`.  Returns 0 or a negative errno with a message. */
 int pcap_source_open(const char *path, struct syn_source **ret_source, struct diag *diag);
 
 #endif

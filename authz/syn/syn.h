@@ -23,38 +23,39 @@ enum {
     TCP_OPTION_TIMESTAMPS = 8,
 };
 
-/* p0f's quirks, with p0f's meaning (p0f 3.09b README section 5, and the binary where they differ). The order of the bits is the order
- * in which p0f prints them. */
+/* p0f's quirks, with p0f's meaning (p0f 3.09b README section 5, and the binary where they differ).
+ * The order of the bits is the order in which p0f prints them. */
 enum syn_quirk {
     QUIRK_DF = 1 << 0,
-    QUIRK_ID_NONZERO = 1 << 1,      /* id+ */
-    QUIRK_ID_ZERO = 1 << 2,         /* id- */
+    QUIRK_ID_NONZERO = 1 << 1, /* id+ */
+    QUIRK_ID_ZERO = 1 << 2,    /* id- */
     QUIRK_ECN = 1 << 3,
-    QUIRK_RESERVED_BIT = 1 << 4,    /* 0+ */
+    QUIRK_RESERVED_BIT = 1 << 4, /* 0+ */
     QUIRK_FLOW = 1 << 5,
-    QUIRK_SEQ_ZERO = 1 << 6,        /* seq- */
-    QUIRK_ACK_NONZERO = 1 << 7,     /* ack+ */
-    QUIRK_ACK_ZERO = 1 << 8,        /* ack-, never on a SYN */
-    QUIRK_URG_POINTER = 1 << 9,     /* uptr+ */
-    QUIRK_URG = 1 << 10,            /* urgf+ */
-    QUIRK_PUSH = 1 << 11,           /* pushf+ */
-    QUIRK_TS1_ZERO = 1 << 12,       /* ts1- */
-    QUIRK_TS2_NONZERO = 1 << 13,    /* ts2+ */
+    QUIRK_SEQ_ZERO = 1 << 6,         /* seq- */
+    QUIRK_ACK_NONZERO = 1 << 7,      /* ack+ */
+    QUIRK_ACK_ZERO = 1 << 8,         /* ack-, never on a SYN */
+    QUIRK_URG_POINTER = 1 << 9,      /* uptr+ */
+    QUIRK_URG = 1 << 10,             /* urgf+ */
+    QUIRK_PUSH = 1 << 11,            /* pushf+ */
+    QUIRK_TS1_ZERO = 1 << 12,        /* ts1- */
+    QUIRK_TS2_NONZERO = 1 << 13,     /* ts2+ */
     QUIRK_EOL_PAD_NONZERO = 1 << 14, /* opt+ */
-    QUIRK_EXCESSIVE_WS = 1 << 15,   /* exws */
-    QUIRK_BAD_OPTIONS = 1 << 16,    /* bad */
+    QUIRK_EXCESSIVE_WS = 1 << 15,    /* exws */
+    QUIRK_BAD_OPTIONS = 1 << 16,     /* bad */
 };
 
 /* Host order throughout.  As in p0f, an absent option and a value of 0 are the same here. */
 struct syn {
     uint64_t seen_ns; /* CLOCK_BOOTTIME, 0 from a capture file */
     uint32_t isn;
-    uint32_t quirks;  /* enum syn_quirk, or-ed */
+    uint32_t quirks; /* enum syn_quirk, or-ed */
     uint32_t ts_value;
     uint32_t payload_length;
     uint16_t mss;
     uint16_t window;
-    uint16_t header_length; /* IP and TCP header with options, bytes; IPv6 counts 40 for the IP part */
+    uint16_t
+        header_length; /* IP and TCP header with options, bytes; IPv6 counts 40 for the IP part */
     uint8_t ip_version;
     uint8_t ttl;
     uint8_t ip_options_length;

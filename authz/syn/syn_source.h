@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where the SYN of a connection comes from: the kernel's maps, a capture file, nothing, or a test's fake.
+/* Where the SYN of a connection comes from: the kernel's maps, a capture file, nothing, or a test's
+ * fake.
  *
  * The answer is about exactly the connection that was asked for, or it says why it is not known; no
- * implementation may guess.  lookup() is called by several threads at once and allocates nothing. */
+ * implementation may guess.  lookup() is called by several threads at once and allocates nothing.
+ */
 #ifndef SYN_SOURCE_H
 #define SYN_SOURCE_H
 
@@ -15,20 +17,20 @@ enum syn_state {
     SYN_STATE_CAPTURED,        /* a recent SYN of that tuple, not proved */
     SYN_STATE_AMBIGUOUS,       /* the tuple lives in several network namespaces */
     SYN_STATE_MISSING,
-    SYN_STATE_UNSUPPORTED,     /* no TCP peer of ours: HTTP/3, pipe, internal listener */
+    SYN_STATE_UNSUPPORTED, /* no TCP peer of ours: HTTP/3, pipe, internal listener */
     SYN_STATE_COUNT_,
 };
 
 enum syn_reason {
     SYN_REASON_NONE = 0,
-    SYN_REASON_MAP_ERROR,      /* unavailable */
-    SYN_REASON_PCAP,           /* captured */
-    SYN_REASON_FILTERED,       /* missing, from here on: the destination is not captured */
-    SYN_REASON_NO_SYN,         /* established without a recorded SYN */
+    SYN_REASON_MAP_ERROR, /* unavailable */
+    SYN_REASON_PCAP,      /* captured */
+    SYN_REASON_FILTERED,  /* missing, from here on: the destination is not captured */
+    SYN_REASON_NO_SYN,    /* established without a recorded SYN */
     SYN_REASON_MAP_FULL,
     SYN_REASON_NOT_SEEN,
     SYN_REASON_NO_SOURCE,
-    SYN_REASON_HTTP3,          /* unsupported, from here on */
+    SYN_REASON_HTTP3, /* unsupported, from here on */
     SYN_REASON_PIPE,
     SYN_REASON_INTERNAL,
     SYN_REASON_PROXY_PROTOCOL,

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How one pattern fits one SYN, by p0f's rules but for the option layout, which the caller has
+ * compared.
+ *
+ * One description of the comparison serves three callers: the matcher, policies, and the reader of
+ * databases, which asks whether an earlier pattern already covers a new one (p0f refuses that). */
+#ifndef FIT_H
+#define FIT_H
+
+#include "signature.h"
+
+enum fit {
+    FIT_NO = 0,
+    FIT_FUZZY, /* TTL out of range, or a harmless difference in quirks */
+    FIT_EXACT,
+};
+
+enum { FIT_DISTANCE_MAX = 35, FIT_WILDCARD = -1 };
+
+/* What a pattern is compared with: a SYN, or another pattern. */
+struct fit_subject {
+    uint32_t quirks;
+    int32_t mss; /* FIT_WILDCARD only from a pattern; same for scale and payload */
+    int16_t scale;
+    int8_t payload;     /* 0 none, 1 some */
+    uint8_t ip_version; /* 4, 6; 0 only from a pattern */
+    uint8_t ttl;
+    uint8_t ip_options_length;
+    uint8_t eol_pad;
+    bool window_is_pattern;          /* a non-literal window of a pattern: it fits its like only */
+    uint16_t window;                 /* the literal window */
+    struct signature_window derived; /* as p0f writes the literal; or the pattern's window */
+};
+
+void fit_subject_from_signature(const struct signature *signature, struct fit_subject *ret_subject);
+void fit_subject_from_pattern(const struct signature_pattern *pattern,
+                              struct fit_subject *ret_subject);
+
+/* As in p0f, a version of 4 or 6 in the pattern is not compared; signature_pattern_matches() does.
+ */
+enum fit fit_pattern(const struct signature_pattern *pattern, const struct fit_subject *subject);
+
+#endif
