@@ -264,19 +264,21 @@ class Lab:
     def start(self, name, *argv, namespace=None, **options):
         return Program(name, (namespace or self.server).inside(*argv), **options)
 
-    def serve(self, policy, *options, listen=f"unix:{SOCKET}", binary=None):
-        """synauthz, attached to the server's device unless `options` name another source."""
-        source = () if "--source" in options else ("--attach", SERVER_DEVICE, "--port", str(PORT))
-        return self.start("synauthz", binary or find_synauthz(), "serve", "--policy", policy, "--listen", listen,
-                          *source, *options).wait_for("ready")
+    def serve(self, policy, *options, listen=f"unix:{SOCKET}", ports=(PORT,), ready="ready", **more):
+        """synauthz, attached to the server's device unless `options` name another source; waits until it is ready."""
+        source = () if "--source" in options else ("--attach", SERVER_DEVICE, "--port", ",".join(map(str, ports)))
+        return self.start("synauthz", find_synauthz(), "serve", "--policy", policy, "--listen", listen, *source, *options,
+                          **more).wait_for(ready)
 
     def start_upstream(self):
         return self.start("upstream", sys.executable, "-u", os.path.join(HERE, "upstream.py"),
                           str(UPSTREAM_PORT)).wait_for("listening")
 
-    def start_envoy(self, config=os.path.join(HERE, "envoy.yaml"), port=PORT):
-        envoy = self.start("envoy", find_envoy(), "--config-path", config, "--concurrency", "2", "--disable-hot-restart",
-                           "--use-dynamic-base-id", "--log-level", "warning")
+    def start_envoy(self, more="", port=PORT):
+        """Envoy with envoy.yaml and `more` YAML: Envoy appends its listeners and clusters to those of the file."""
+        envoy = self.start("envoy", find_envoy(), "--config-path", os.path.join(HERE, "envoy.yaml"),
+                           *(("--config-yaml", more) if more else ()), "--concurrency", "2", "--disable-hot-restart",
+                           "--use-dynamic-base-id", "--log-level", "warning", "--file-flush-interval-msec", "50")
         wait_until(lambda: self._listens(envoy, port), 30, "Envoy's listener")
         return envoy
 
