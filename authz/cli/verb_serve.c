@@ -141,16 +141,15 @@ static enum exit_status open_files(struct serve *serve, struct diag *diag)
 
 static int open_maps(struct serve *serve, struct diag *diag)
 {
-    const struct bpf_capture_maps *maps;
+    const struct serve_settings *settings = &serve->settings;
 
     if (!serve->capture)
         return 0;
-    maps = bpf_capture_get_maps(serve->capture);
     return map_source_new(
         &(struct map_source_config){
-            .maps = maps,
-            .redirect_ports = serve->settings.redirect_ports.items,
-            .redirect_port_count = serve->settings.redirect_ports.count,
+            .maps = bpf_capture_get_maps(serve->capture),
+            .redirect_ports = settings->redirect_ports.items,
+            .redirect_port_count = settings->redirect_ports.count,
         },
         &serve->source, diag);
 }
