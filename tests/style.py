@@ -89,7 +89,7 @@ def licence_of(path):
     """The first line of a file, or of a script the line behind #!."""
     if re.search(r"\.[ch]$", path):
         kernel = "GPL-2.0-only OR BSD-2-Clause"                  # what the kernel loads, and what it shares with us
-        licence = kernel if path.startswith(("bpf/prog/", "bpf/shared/")) else "Apache-2.0"
+        licence = kernel if path.startswith(("bpf/prog/", "bpf/shared/")) or path.endswith(".bpf.c") else "Apache-2.0"
         either = f"({licence}|{kernel})" if path.startswith(("bpf/host/", "tests/kernel/")) else licence
         return rf"/\* SPDX-License-Identifier: {either} \*/"
     if path.endswith(".proto"):
@@ -129,7 +129,7 @@ def bpf_origin(tree):
 @check("every BPF program is Dual BSD/GPL", {"bpf/prog/x.bpf.c": 'char LICENSE[] SEC("license") = "MIT";\n'})
 def bpf_licence(tree):
     for path, text in tree.items():
-        if re.search(r"^bpf/prog/.*\.bpf\.c$", path) and '"Dual BSD/GPL"' not in text:
+        if path.endswith(".bpf.c") and '"Dual BSD/GPL"' not in text:
             yield f"{path}: no `Dual BSD/GPL`"
 
 
