@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "matcher.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,6 +14,19 @@ enum {
     SENDSYN_WINDOW = 1337,
     SENDSYN_MSS = 1331,
 };
+
+static const char *const KIND_NAMES[] = {
+    [MATCH_NONE] = "none",
+    [MATCH_SPECIFIC] = "specific",
+    [MATCH_GENERIC] = "generic",
+    [MATCH_FUZZY] = "fuzzy",
+};
+static_assert(sizeof(KIND_NAMES) / sizeof(KIND_NAMES[0]) == MATCH_COUNT_, "name each kind");
+
+const char *match_kind_name(enum match_kind kind)
+{
+    return KIND_NAMES[kind];
+}
 
 /* Specific before generic before fuzzy; within each the first in file order. */
 static enum match_kind find_entry(const struct fp_db *db, const struct signature *signature,
@@ -92,6 +106,22 @@ void matcher_match(const struct fp_db *db, const struct signature *signature,
     match.mtu = mtu_of(&match, syn);
     if (db && match.mtu)
         match.link = fp_db_link(db, (unsigned)match.mtu);
+    *ret_match = match;
+}
+
+void matcher_match_first(const struct fp_db *const *dbs, size_t count,
+                         const struct signature *signature, struct match *ret_match)
+{
+    struct match match, other;
+
+    matcher_match(count ? dbs[0] : NULL, signature, &match);
+    for (size_t i = 1; i < count && match.kind == MATCH_NONE; i++) {
+        matcher_match(dbs[i], signature, &other);
+        if (other.kind != MATCH_NONE)
+            match = other;
+    }
+    for (size_t i = 0; i < count && match.mtu && !match.link; i++)
+        match.link = fp_db_link(dbs[i], (unsigned)match.mtu);
     *ret_match = match;
 }
 

@@ -14,7 +14,11 @@ enum match_kind {
     MATCH_SPECIFIC,
     MATCH_GENERIC,
     MATCH_FUZZY,
+    MATCH_COUNT_,
 };
+
+/* "none", "specific", "generic", "fuzzy" */
+const char *match_kind_name(enum match_kind kind);
 
 struct match {
     enum match_kind kind;
@@ -31,6 +35,12 @@ struct match {
 /* `db` may be NULL: no label, guessed distance, MTU without a link name. */
 void matcher_match(const struct fp_db *db, const struct signature *signature,
                    struct match *ret_match);
+
+/* Several databases in order: the first that knows a label wins, however well it fits there; the
+ * first that knows the link's name likewise.  Without any label it is what the first database says.
+ * `count` may be 0: as without a database. */
+void matcher_match_first(const struct fp_db *const *dbs, size_t count,
+                         const struct signature *signature, struct match *ret_match);
 
 /* p0f's params text: "none", "generic fuzzy", "random_ttl", "excess_dist tos:0x04" ...  Terminated;
  * returns its length. */
