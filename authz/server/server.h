@@ -23,15 +23,20 @@ struct server_config {
     struct policy_store *store;       /* borrowed */
     const struct syn_source *source;  /* borrowed */
     enum on_fault on_fault;
+    unsigned max_connections;         /* 0: the default; about, since other descriptors count too */
 };
+
+enum { SERVER_MAX_CONNECTIONS = 4096 };
 
 /* How Checks ended, summed over all threads. */
 struct server_counts {
     uint64_t allowed, denied, oversize, malformed, faults, cancelled;
+    uint64_t refused_connections;
 };
 
 /* Initialises gRPC, starts the threads and accepts.  Call it after privileges were given up.  When it
- * returns 0, calls are answered. */
+ * returns 0, calls are answered.  The threads take no signals.  With more than one thread the
+ * environment variable GRPC_POLL_STRATEGY is set unless it is there. */
 int server_start(const struct server_config *config, struct server **ret_server, struct diag *diag);
 
 void server_get_counts(const struct server *server, struct server_counts *ret_counts);

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "call.h"
+
+#include <assert.h>
+#include <grpc/byte_buffer.h>
+#include <grpc/slice_buffer.h>
+#include <grpc/support/alloc.h>
+#include <grpc/support/time.h>
+
+#include "health_rpc.h"
+#include "num.h"
+#include "request.h"
+
+/* What goes back: a message, or a status other than OK with a word why. */
+struct answer {
+    grpc_status_code status;
+    const char *why;  /* static */
+    struct str reply; /* set when the status is OK; copied before it is sent */
+};
+
+static struct answer refusal(grpc_status_code status, const char *why)
+{
+    return (struct answer){.status = status, .why = why};
+}
+
+static struct answer message(struct str reply)
+{
+    assert(reply.len > 0); /* an empty CheckResponse would mean allow */
+    return (struct answer){.status = GRPC_STATUS_OK, .why = "", .reply = reply};
+}
+
+/* --- the request --------------------------------------------------------------------------------
+ */
+
+/* The bytes of the message: where gRPC has them if they are in one piece, else copied. Returns
+ * false when the arena is full. */
+static bool read_bytes(grpc_byte_buffer *buffer, struct arena *arena, struct str *ret_bytes)
+{
+    const grpc_slice_buffer *pieces = &buffer->data.raw.slice_buffer;
+    char *copy, *at;
+
+    if (pieces->count == 1) {
+        *ret_bytes = (struct str){(const char *)GRPC_SLICE_START_PTR(pieces->slices[0]),
+                                  GRPC_SLICE_LENGTH(pieces->slices[0])};
+        return true;
+    }
+    copy = at = arena_alloc(arena, pieces->length);
+    if (!copy)
+        return false;
+    for (size_t i = 0; i < pieces->count; i++) {
+        memcpy(at, GRPC_SLICE_START_PTR(pieces->slices[i]), GRPC_SLICE_LENGTH(pieces->slices[i]));
+        at += GRPC_SLICE_LENGTH(pieces->slices[i]);
+    }
+    *ret_bytes = (struct str){copy, pieces->length};
+    return true;
+}
+
+static bool is_late(gpr_timespec deadline)
+{
+    return gpr_time_cmp(gpr_now(deadline.clock_type), deadline) >= 0;
+}
+
+/* --- the answers --------------------------------------------------------------------------------
+ */
+
+static void count(atomic_uint_fast64_t *counter)
+{
+    /* one writer for each counter: no locked instruction needed */
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+}
+
+static enum check_outcome answer_bytes(struct call *call, struct str *ret_reply)
+{
+    struct check_rpc *check = &call->port->check;
+    struct str wire;
+
+    check_rpc_begin(check);
+    if (call->request->data.raw.slice_buffer.length > REQUEST_BYTES_MAX ||
+        !read_bytes(call->request, &check->arena, &wire))
+        return check_rpc_refuse_size(check, ret_reply);
+    return check_rpc_answer(check, wire, ret_reply);
+}
+
+static struct answer answer_check(struct call *call)
+{
+    struct str reply = {NULL, 0};
+    enum check_outcome outcome = answer_bytes(call, &reply);
+
+    count(&call->port->counts.outcomes[outcome]);
+    switch (outcome) {
+    case CHECK_ALLOWED:
+    case CHECK_DENIED:
+    case CHECK_OVERSIZE:
+        return message(reply);
+    case CHECK_MALFORMED:
+        return refusal(GRPC_STATUS_INVALID_ARGUMENT, "not a CheckRequest");
+    default:
+        return refusal(GRPC_STATUS_UNAVAILABLE, "cannot decide now");
+    }
+}
+
+static struct answer answer_health(struct call *call)
+{
+    struct check_rpc *check = &call->port->check;
+    struct str wire, reply = {NULL, 0};
+
+    check_rpc_begin(check); /* for its arena */
+    if (!read_bytes(call->request, &check->arena, &wire))
+        return refusal(GRPC_STATUS_RESOURCE_EXHAUSTED, "message too large");
+    switch (health_rpc_answer(wire, atomic_load(&call->port->shared->is_serving), &reply)) {
+    case HEALTH_ANSWERED:
+        return message(reply);
+    case HEALTH_UNKNOWN_SERVICE:
+        return refusal(GRPC_STATUS_NOT_FOUND, "no such service");
+    default:
+        return refusal(GRPC_STATUS_INVALID_ARGUMENT, "not a HealthCheckRequest");
+    }
+}
+
+static struct answer answer(struct call *call)
+{
+    if (call->kind == CALL_UNKNOWN)
+        return refusal(GRPC_STATUS_UNIMPLEMENTED, "no such method");
+    if (is_late(call->deadline))
+        return refusal(GRPC_STATUS_DEADLINE_EXCEEDED, "the deadline has passed");
+    if (!call->request)
+        return refusal(GRPC_STATUS_INVALID_ARGUMENT, "no message");
+    if (call->request->data.raw.compression != GRPC_COMPRESS_NONE)
+        return refusal(GRPC_STATUS_UNIMPLEMENTED, "compressed messages are not supported");
+    return call->kind == CALL_CHECK ? answer_check(call) : answer_health(call);
+}
+
+/* --- sending ------------------------------------------------------------------------------------
+ */
+
+/* The socket of a connection that we handed to gRPC: its peer is then "fd:NUMBER".  -1: not one of
+ * ours, or not TCP. */
+static int tcp_socket_of(const struct call *call)
+{
+    const struct call_shared *shared = call->port->shared;
+    char *peer = grpc_call_get_peer(call->grpc);
+    struct str name = str_from(peer);
+    uint64_t fd = 0;
+    bool found =
+        str_has_prefix(name, STR("fd:")) && shared->tcp_count > 0 &&
+        num_parse_u64(str_from_offset(name, 3), 0, (uint64_t)shared->tcp_count - 1, &fd) == 0 &&
+        atomic_load_explicit(&shared->tcp[fd], memory_order_relaxed);
+
+    gpr_free(peer);
+    return found ? (int)fd : -1;
+}
+
+static void gather_reply(struct call *call)
+{
+    int fd;
+
+    if (!cork_is_gathering(&call->port->cork))
+        return;
+    fd = tcp_socket_of(call);
+    if (fd >= 0)
+        cork_reply(&call->port->cork, fd);
+}
+
+/* RECV_CLOSE belongs to it: without it, gRPC cancels the call when it is released, at a price. */
+static size_t build_batch(struct call *call, const struct answer *answer, grpc_slice *why,
+                          grpc_op ops[4])
+{
+    grpc_op *op = ops;
+
+    *op++ = (grpc_op){.op = GRPC_OP_SEND_INITIAL_METADATA};
+    if (answer->status == GRPC_STATUS_OK)
+        *op++ =
+            (grpc_op){.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = call->reply};
+    *op++ = (grpc_op){
+        .op = GRPC_OP_SEND_STATUS_FROM_SERVER,
+        .data.send_status_from_server = {.status = answer->status, .status_details = why}};
+    *op++ = (grpc_op){.op = GRPC_OP_RECV_CLOSE_ON_SERVER,
+                      .data.recv_close_on_server.cancelled = &call->is_cancelled};
+    return (size_t)(op - ops);
+}
+
+static void send_answer(struct call *call, const struct answer *answer)
+{
+    grpc_slice why = grpc_slice_from_static_string(answer->why);
+    grpc_op ops[4];
+    size_t op_count;
+    grpc_call_error error;
+
+    if (answer->status == GRPC_STATUS_OK)
+        grpc_slice_buffer_add(&call->reply->data.raw.slice_buffer,
+                              grpc_slice_from_copied_buffer(answer->reply.ptr, answer->reply.len));
+    op_count = build_batch(call, answer, &why, ops);
+    gather_reply(call);
+    error = grpc_call_start_batch(call->grpc, ops, op_count, call, NULL);
+    assert(error == GRPC_CALL_OK); /* refused only for a batch that is put together wrongly */
+    (void)error;
+}
+
+/* --- the life of a slot -------------------------------------------------------------------------
+ */
+
+void call_init(struct call *call, struct call_port *port, enum call_kind kind)
+{
+    *call = (struct call){.kind = kind, .port = port};
+    grpc_metadata_array_init(&call->metadata);
+    grpc_call_details_init(&call->details);
+    call->reply = grpc_raw_byte_buffer_create(NULL, 0);
+}
+
+void call_done(struct call *call)
+{
+    assert(call->state == CALL_IDLE);
+    grpc_byte_buffer_destroy(call->reply);
+    grpc_call_details_destroy(&call->details);
+    grpc_metadata_array_destroy(&call->metadata);
+}
+
+static grpc_call_error request_call(struct call *call)
+{
+    struct call_port *port = call->port;
+
+    if (call->kind == CALL_UNKNOWN)
+        return grpc_server_request_call(port->server, &call->grpc, &call->details, &call->metadata,
+                                        port->queue, port->queue, call);
+    return grpc_server_request_registered_call(port->server, port->methods[call->kind], &call->grpc,
+                                               &call->deadline, &call->metadata, &call->request,
+                                               port->queue, port->queue, call);
+}
+
+void call_arm(struct call *call)
+{
+    call->state = CALL_IDLE;
+    if (atomic_load_explicit(&call->port->shared->is_draining, memory_order_acquire))
+        return;
+    call->metadata.count = 0; /* its strings belonged to the last call */
+    call->state = CALL_WAITING;
+    if (request_call(call) != GRPC_CALL_OK)
+        call->state = CALL_IDLE;
+}
+
+static void release_request(struct call *call)
+{
+    if (call->request)
+        grpc_byte_buffer_destroy(call->request);
+    call->request = NULL;
+}
+
+static void on_matched(struct call *call)
+{
+    struct answer answered;
+
+    atomic_fetch_add_explicit(&call->port->counts.in_flight, 1, memory_order_relaxed);
+    cork_on_request(&call->port->cork);
+    call->state = CALL_REPLYING;
+    answered = answer(call);
+    release_request(call);
+    send_answer(call, &answered);
+}
+
+static void release_details(struct call *call)
+{
+    grpc_call_details_destroy(&call->details);
+    grpc_call_details_init(&call->details);
+}
+
+static void on_finished(struct call *call)
+{
+    cork_on_finished(&call->port->cork);
+    if (call->is_cancelled)
+        count(&call->port->counts.cancelled);
+    grpc_slice_buffer_reset_and_unref(&call->reply->data.raw.slice_buffer);
+    if (call->kind == CALL_UNKNOWN)
+        release_details(call);
+    grpc_call_unref(call->grpc);
+    call->grpc = NULL;
+    atomic_fetch_sub_explicit(&call->port->counts.in_flight, 1, memory_order_relaxed);
+    call_arm(call);
+}
+
+void call_on_event(struct call *call, bool success)
+{
+    if (call->state == CALL_REPLYING) {
+        on_finished(call);
+        return;
+    }
+    if (success)
+        on_matched(call);
+    else
+        call->state = CALL_IDLE; /* the server shuts down */
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One slot for a gRPC call, used again and again.
+ *
+ *          call_arm()            matched: the whole work, one batch
+ *     IDLE ─────────► WAITING ──────────────────────────► REPLYING ──┐
+ *      ▲                 │ the server shuts down                     │ finished (sent or cancelled)
+ *      └─────────────────┴───────────────────────────────────────────┴─► armed again, unless draining
+ *
+ * Two events of the completion queue for each call, which is the least there can be: the method is registered, so
+ * that the message comes with the call, and everything that is sent goes in one batch. */
+#ifndef CALL_H
+#define CALL_H
+
+#include <grpc/grpc.h>
+#include <stdatomic.h>
+
+#include "check_rpc.h"
+#include "cork.h"
+
+enum call_kind {
+    CALL_CHECK = 0,
+    CALL_HEALTH,
+    CALL_UNKNOWN, /* any other method: without a slot for them such calls would hang until their deadline */
+    CALL_KIND_COUNT_,
+};
+
+enum call_state { CALL_IDLE = 0, CALL_WAITING, CALL_REPLYING };
+
+/* What the threads share; written by the server. */
+struct call_shared {
+    atomic_bool is_serving;  /* what health answers */
+    atomic_bool is_draining; /* finished slots are not armed again */
+    atomic_uchar *tcp;       /* by descriptor: 1 for the TCP connections that we accepted */
+    int tcp_count;
+};
+
+/* How calls ended; written by one thread, read by any. */
+struct call_counts {
+    atomic_uint_fast64_t outcomes[CHECK_OUTCOME_COUNT_];
+    atomic_uint_fast64_t cancelled;
+    atomic_uint_fast64_t in_flight; /* matched and not finished */
+};
+
+/* What the slots of one thread share. */
+struct call_port {
+    grpc_server *server;
+    grpc_completion_queue *queue;
+    void *methods[CALL_UNKNOWN]; /* registered methods, by kind */
+    struct check_rpc check;
+    struct cork cork;
+    struct call_counts counts;
+    const struct call_shared *shared;
+};
+
+struct call {
+    enum call_kind kind;
+    enum call_state state;
+    struct call_port *port;
+
+    grpc_call *grpc; /* set while REPLYING, as is what follows */
+    grpc_metadata_array metadata;
+    grpc_call_details details; /* CALL_UNKNOWN only */
+    gpr_timespec deadline;     /* the others */
+    grpc_byte_buffer *request; /* NULL: the client sent none */
+    grpc_byte_buffer *reply;   /* kept from call to call, empty between them */
+    int is_cancelled;
+};
+
+void call_init(struct call *call, struct call_port *port, enum call_kind kind);
+void call_done(struct call *call);
+
+/* Wait for a call.  Does nothing while the server drains. */
+void call_arm(struct call *call);
+
+/* An event of the queue whose tag is `call`. */
+void call_on_event(struct call *call, bool success);
+
+#endif

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server.h"
+
+#include <errno.h>
+#include <grpc/grpc.h>
+#include <grpc/grpc_security.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "acceptor.h"
+#include "cleanup.h"
+#include "worker.h"
+
+enum {
+    /* Ours beside the connections: standard streams, maps, links, listeners, what gRPC itself
+       needs. */
+    OTHER_DESCRIPTORS = 64,
+    STREAMS_PER_CONNECTION = 128,
+    /* Bounds what all connections together can make gRPC buffer; one message alone has no limit of
+     * its own (minimal_stack), since a client could turn that limit into a gRPC error, which may
+     * fail open. */
+    QUOTA_BYTES = 64 << 20,
+    /* Envoy's connection_keepalive is usually 10 s or more; pings more frequent than this are
+       abuse. */
+    PING_INTERVAL_MIN_MS = 5000,
+    DRAIN_STEP_MS = 20,
+    DRAIN_QUIET_STEPS =
+        5, /* without a call in flight, so that those on the wire when the GOAWAY left have come */
+};
+
+struct server {
+    struct server_config config;
+    struct call_shared shared;
+    struct worker_gate gate;
+    grpc_resource_quota *quota;
+    grpc_server_credentials *credentials;
+    struct worker **workers;
+    unsigned worker_count;
+    unsigned next_worker; /* the acceptor's */
+    struct acceptor *acceptor;
+};
+
+/* --- gRPC's process-wide settings ---------------------------------------------------------------
+ */
+
+/* Debian's abseil looks for lock order inversions in every lock, which costs 6 % of a call.  The
+ * C++ function has no C name and carries Debian's version in its own; where it is called otherwise,
+ * the reference is null and we pay. */
+extern void set_mutex_deadlock_detection(int mode) __asm__(
+    "_ZN4absl7debian3"
+    "29SetMutexDeadlockDetectionModeENS0_15OnDeadlockCycleE") __attribute__((weak));
+
+enum { DEADLOCK_DETECTION_OFF = 0 };
+
+static void set_up_grpc(unsigned threads)
+{
+    if (set_mutex_deadlock_detection)
+        set_mutex_deadlock_detection(DEADLOCK_DETECTION_OFF);
+    /* epoll1 has one set for the whole process, so several queues wake each other's threads */
+    if (threads > 1)
+        (void)setenv("GRPC_POLL_STRATEGY", "poll", 0);
+    grpc_init();
+}
+
+/* --- start --------------------------------------------------------------------------------------
+ */
+
+static grpc_arg integer(const char *key, int value)
+{
+    char *name;
+
+    memcpy(&name, &key, sizeof(name)); /* gRPC's struct is not const-correct; it copies the name */
+    return (grpc_arg){.type = GRPC_ARG_INTEGER, .key = name, .value.integer = value};
+}
+
+static int start_worker(struct server *server, struct worker **ret_worker)
+{
+    grpc_arg args[] = {
+        integer(GRPC_ARG_MINIMAL_STACK, 1),
+        integer(GRPC_ARG_ENABLE_CHANNELZ, 0),
+        integer(GRPC_ARG_MAX_CONCURRENT_STREAMS, STREAMS_PER_CONNECTION),
+        integer(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
+        integer(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, PING_INTERVAL_MIN_MS),
+        integer(GRPC_ARG_RESOURCE_QUOTA, 0),
+    };
+    const grpc_channel_args list = {.num_args = sizeof(args) / sizeof(args[0]), .args = args};
+    const struct worker_config config = {
+        .args = &list,
+        .check = {.store = server->config.store,
+                  .source = server->config.source,
+                  .on_fault = server->config.on_fault,
+                  .arena_bytes = CHECK_ARENA_BYTES},
+        .shared = &server->shared,
+        .gate = &server->gate,
+    };
+    grpc_arg *quota = &args[sizeof(args) / sizeof(args[0]) - 1];
+
+    quota->type = GRPC_ARG_POINTER;
+    quota->value.pointer.p = server->quota;
+    quota->value.pointer.vtable = grpc_resource_quota_arg_vtable();
+    return worker_start(&config, ret_worker);
+}
+
+static int start_workers(struct server *server)
+{
+    server->workers = calloc(server->config.threads, sizeof(struct worker *));
+    if (!server->workers)
+        return -ENOMEM;
+    while (server->worker_count < server->config.threads) {
+        int r = start_worker(server, &server->workers[server->worker_count]);
+
+        if (r < 0)
+            return r;
+        server->worker_count++;
+    }
+    return 0;
+}
+
+static void on_connection(void *context, int fd, bool is_tcp)
+{
+    struct server *server = context;
+
+    atomic_store_explicit(&server->shared.tcp[fd], is_tcp, memory_order_relaxed);
+    worker_add_connection(server->workers[server->next_worker], fd, server->credentials);
+    server->next_worker = (server->next_worker + 1) % server->worker_count;
+}
+
+static int start_acceptor(struct server *server)
+{
+    const struct acceptor_config config = {
+        .listeners = server->config.listeners,
+        .listener_count = server->config.listener_count,
+        .descriptor_limit = server->shared.tcp_count,
+        .on_connection = on_connection,
+        .context = server,
+    };
+
+    return acceptor_start(&config, &server->acceptor);
+}
+
+static int new_server(const struct server_config *config, struct server **ret_server)
+{
+    CLEANUP(freep) struct server *server = calloc(1, sizeof(*server));
+    unsigned connections =
+        config->max_connections ? config->max_connections : SERVER_MAX_CONNECTIONS;
+    pthread_condattr_t clock;
+
+    if (!server)
+        return -ENOMEM;
+    server->config = *config;
+    server->shared.tcp_count = (int)connections + OTHER_DESCRIPTORS;
+    server->shared.tcp = calloc((size_t)server->shared.tcp_count, sizeof(*server->shared.tcp));
+    if (!server->shared.tcp)
+        return -ENOMEM;
+    (void)pthread_mutex_init(&server->gate.lock, NULL);
+    (void)pthread_condattr_init(&clock);
+    (void)pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&server->gate.opened, &clock);
+    (void)pthread_condattr_destroy(&clock);
+    *ret_server = TAKE_PTR(server);
+    return 0;
+}
+
+static int start_all(struct server *server, struct diag *diag)
+{
+    int r;
+
+    set_up_grpc(server->config.threads);
+    server->quota = grpc_resource_quota_create("synauthz");
+    grpc_resource_quota_resize(server->quota, QUOTA_BYTES);
+    server->credentials = grpc_insecure_server_credentials_create();
+    r = start_workers(server);
+    if (r < 0)
+        return diag_set(diag, r, "cannot start the threads that answer calls: %s", strerror(-r));
+    atomic_store(&server->shared.is_serving, true);
+    r = start_acceptor(server);
+    if (r < 0)
+        return diag_set(diag, r, "cannot start the thread that accepts connections: %s",
+                        strerror(-r));
+    return 0;
+}
+
+int server_start(const struct server_config *config, struct server **ret_server, struct diag *diag)
+{
+    struct server *server;
+    sigset_t all, before;
+    int r;
+
+    r = new_server(config, &server);
+    if (r < 0)
+        return diag_set(diag, r, "no memory for the server");
+    /* signals belong to the thread that called us; gRPC's own threads inherit the mask as well */
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    r = start_all(server, diag);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (r < 0) {
+        server_stop(server, 0);
+        return r;
+    }
+    *ret_server = server;
+    return 0;
+}
+
+/* --- counts -------------------------------------------------------------------------------------
+ */
+
+static uint64_t read_count(const atomic_uint_fast64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+void server_get_counts(const struct server *server, struct server_counts *ret_counts)
+{
+    struct server_counts sum = {.refused_connections = acceptor_refused(server->acceptor)};
+
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        const struct call_counts *counts = worker_counts(server->workers[i]);
+
+        sum.allowed += read_count(&counts->outcomes[CHECK_ALLOWED]);
+        sum.denied += read_count(&counts->outcomes[CHECK_DENIED]);
+        sum.oversize += read_count(&counts->outcomes[CHECK_OVERSIZE]);
+        sum.malformed += read_count(&counts->outcomes[CHECK_MALFORMED]);
+        sum.faults += read_count(&counts->outcomes[CHECK_FAULT]);
+        sum.cancelled += read_count(&counts->cancelled);
+    }
+    *ret_counts = sum;
+}
+
+/* --- stop ---------------------------------------------------------------------------------------
+ */
+
+static void stop_accepting(struct server *server)
+{
+    acceptor_stopp(&server->acceptor);
+    for (size_t i = 0; i < server->config.listener_count; i++)
+        (void)shutdown(server->config.listeners[i].fd, SHUT_RDWR); /* refuses from now on */
+}
+
+static void begin_drain(struct server *server)
+{
+    atomic_store(&server->shared.is_serving, false);
+    atomic_store(&server->shared.is_draining, true);
+    server->gate.waiting_for = server->worker_count;
+    for (unsigned i = 0; i < server->worker_count; i++)
+        worker_drain(server->workers[i]);
+}
+
+static bool has_calls(const struct server *server)
+{
+    for (unsigned i = 0; i < server->worker_count; i++)
+        if (read_count(&worker_counts(server->workers[i])->in_flight))
+            return true;
+    return false;
+}
+
+static void add_ms(struct timespec *time, unsigned ms)
+{
+    time->tv_sec += ms / 1000;
+    time->tv_nsec += (long)(ms % 1000) * 1000000;
+    if (time->tv_nsec >= 1000000000) {
+        time->tv_sec++;
+        time->tv_nsec -= 1000000000;
+    }
+}
+
+/* Wait until each worker's server has shut down, at most `step_ms`. */
+static bool wait_at_gate(struct worker_gate *gate, unsigned step_ms)
+{
+    struct timespec end;
+    int r = 0;
+    bool open;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &end);
+    add_ms(&end, step_ms);
+    (void)pthread_mutex_lock(&gate->lock);
+    while (gate->waiting_for && r == 0)
+        r = pthread_cond_timedwait(&gate->opened, &gate->lock, &end);
+    open = gate->waiting_for == 0;
+    (void)pthread_mutex_unlock(&gate->lock);
+    return open;
+}
+
+/* A client may keep its connection open after the GOAWAY: once no call has been in flight for a
+ * while there is nothing to wait for. */
+static void wait_for_calls(struct server *server, unsigned grace_ms)
+{
+    unsigned quiet = 0;
+
+    for (unsigned waited = 0; waited < grace_ms && quiet < DRAIN_QUIET_STEPS;
+         waited += DRAIN_STEP_MS) {
+        if (wait_at_gate(&server->gate, DRAIN_STEP_MS))
+            return;
+        quiet = has_calls(server) ? 0 : quiet + 1;
+    }
+}
+
+static void end_workers(struct server *server, unsigned grace_ms)
+{
+    begin_drain(server);
+    wait_for_calls(server, grace_ms);
+    for (unsigned i = 0; i < server->worker_count; i++)
+        worker_cancel(server->workers[i]);
+    while (!wait_at_gate(&server->gate, 1000))
+        ;
+    for (unsigned i = 0; i < server->worker_count; i++)
+        worker_freep(&server->workers[i]);
+}
+
+static void release(struct server *server)
+{
+    grpc_server_credentials_release(server->credentials);
+    grpc_resource_quota_unref(server->quota);
+    grpc_shutdown_blocking();
+    (void)pthread_cond_destroy(&server->gate.opened);
+    (void)pthread_mutex_destroy(&server->gate.lock);
+    free(server->shared.tcp);
+    free(server->workers);
+    free(server);
+}
+
+void server_stop(struct server *server, unsigned grace_ms)
+{
+    stop_accepting(server);
+    end_workers(server, grace_ms);
+    release(server);
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <grpc/grpc_posix.h>
+#include <stdlib.h>
+
+#include "cleanup.h"
+
+/* Calls that wait to be matched.  At least one burst; more costs time, since Debian's gRPC core
+ * looks through all tags of a queue for each event. */
+enum { CHECK_SLOTS = 128, HEALTH_SLOTS = 4, UNKNOWN_SLOTS = 4 };
+
+static const unsigned SLOTS[CALL_KIND_COUNT_] = {
+    [CALL_CHECK] = CHECK_SLOTS,
+    [CALL_HEALTH] = HEALTH_SLOTS,
+    [CALL_UNKNOWN] = UNKNOWN_SLOTS,
+};
+enum { SLOT_COUNT = CHECK_SLOTS + HEALTH_SLOTS + UNKNOWN_SLOTS };
+
+static const char *const METHODS[CALL_UNKNOWN] = {
+    [CALL_CHECK] = "/envoy.service.auth.v3.Authorization/Check",
+    [CALL_HEALTH] = "/grpc.health.v1.Health/Check",
+};
+
+struct worker {
+    struct call_port port;
+    struct worker_gate *gate;
+    pthread_t thread;
+    struct call calls[SLOT_COUNT];
+};
+
+static void init_calls(struct worker *worker)
+{
+    struct call *call = worker->calls;
+
+    for (unsigned kind = 0; kind < CALL_KIND_COUNT_; kind++)
+        for (unsigned i = 0; i < SLOTS[kind]; i++)
+            call_init(call++, &worker->port, (enum call_kind)kind);
+}
+
+static void open_gate(struct worker_gate *gate)
+{
+    (void)pthread_mutex_lock(&gate->lock);
+    gate->waiting_for--;
+    (void)pthread_cond_signal(&gate->opened);
+    (void)pthread_mutex_unlock(&gate->lock);
+}
+
+static void *run(void *context)
+{
+    struct worker *worker = context;
+    gpr_timespec forever = gpr_inf_future(GPR_CLOCK_MONOTONIC);
+
+    for (size_t i = 0; i < SLOT_COUNT; i++)
+        call_arm(&worker->calls[i]);
+    for (;;) {
+        grpc_event event = grpc_completion_queue_next(worker->port.queue, forever, NULL);
+
+        if (event.type == GRPC_QUEUE_SHUTDOWN)
+            return NULL;
+        if (event.tag == worker) /* of the server's shutdown */
+            open_gate(worker->gate);
+        else
+            call_on_event(event.tag, event.success);
+    }
+}
+
+/* What is left when the queue has been shut down and emptied. */
+static void release(struct worker *worker)
+{
+    grpc_completion_queue_destroy(worker->port.queue);
+    for (size_t i = 0; i < SLOT_COUNT; i++)
+        call_done(&worker->calls[i]);
+    check_rpc_done(&worker->port.check);
+    free(worker);
+}
+
+/* End a worker whose thread never ran: no slot is armed, so these are the only two events. */
+static void abandon(struct worker *worker)
+{
+    gpr_timespec forever = gpr_inf_future(GPR_CLOCK_MONOTONIC);
+
+    grpc_server_shutdown_and_notify(worker->port.server, worker->port.queue, worker);
+    (void)grpc_completion_queue_next(worker->port.queue, forever, NULL);
+    grpc_server_destroy(worker->port.server);
+    grpc_completion_queue_shutdown(worker->port.queue);
+    (void)grpc_completion_queue_next(worker->port.queue, forever, NULL);
+    release(worker);
+}
+
+static void start_server(struct call_port *port, const grpc_channel_args *args)
+{
+    port->queue = grpc_completion_queue_create_for_next(NULL);
+    port->server = grpc_server_create(args, NULL);
+    grpc_server_register_completion_queue(port->server, port->queue, NULL);
+    for (unsigned kind = 0; kind < CALL_UNKNOWN; kind++) {
+        port->methods[kind] = grpc_server_register_method(
+            port->server, METHODS[kind], NULL, GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER, 0);
+        assert(port->methods[kind]); /* refused only for a method that is registered twice */
+    }
+    grpc_server_start(port->server);
+}
+
+int worker_start(const struct worker_config *config, struct worker **ret_worker)
+{
+    CLEANUP(freep) struct worker *worker = calloc(1, sizeof(*worker));
+    int r;
+
+    if (!worker)
+        return -ENOMEM;
+    r = check_rpc_init(&worker->port.check, &config->check);
+    if (r < 0)
+        return r;
+    worker->gate = config->gate;
+    worker->port.shared = config->shared;
+    start_server(&worker->port, config->args);
+    init_calls(worker);
+    r = pthread_create(&worker->thread, NULL, run, worker);
+    if (r != 0) {
+        abandon(TAKE_PTR(worker));
+        return -r;
+    }
+    *ret_worker = TAKE_PTR(worker);
+    return 0;
+}
+
+void worker_add_connection(struct worker *worker, int fd, grpc_server_credentials *credentials)
+{
+    grpc_server_add_channel_from_fd(worker->port.server, fd, credentials);
+}
+
+void worker_drain(struct worker *worker)
+{
+    grpc_server_shutdown_and_notify(worker->port.server, worker->port.queue, worker);
+}
+
+void worker_cancel(struct worker *worker)
+{
+    grpc_server_cancel_all_calls(worker->port.server);
+}
+
+void worker_freep(struct worker **worker)
+{
+    if (!*worker)
+        return;
+    grpc_server_destroy((*worker)->port.server);
+    grpc_completion_queue_shutdown((*worker)->port.queue);
+    (void)pthread_join((*worker)->thread, NULL); /* it empties the queue first */
+    release(*worker);
+    *worker = NULL;
+}
+
+const struct call_counts *worker_counts(const struct worker *worker)
+{
+    return &worker->port.counts;
+}
