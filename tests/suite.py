@@ -90,7 +90,23 @@ def build(tally, preset, *more, targets=()):
 # ---------------------------------------------------------------------------------------------------- counting
 
 def count_cases(output, succeeded):
-    """(passed, failed) of one program's output, by cmocka's lines or by a script's closing line."""
+    """(passed, failed) of one program's output, by cmocka's lines or by a script's closing line.
+
+    >>> count_cases("[ RUN      ] a\\n[       OK ] a\\n[ RUN      ] b\\n[  FAILED  ] b\\n", False)
+    (1, 1)
+    >>> count_cases("[ RUN      ] a\\n[       OK ] a\\n[ RUN      ] b\\nSegmentation fault\\n", False)
+    (1, 1)
+    >>> count_cases("[ RUN      ] a\\n[       OK ] a\\n==1==ERROR: LeakSanitizer\\n", False)
+    (1, 1)
+    >>> count_cases("[ RUN      ] a\\n[  SKIPPED ] a\\n", True)
+    (0, 1)
+    >>> count_cases("ok one\\n7 passed, 2 failed\\n", False)
+    (7, 2)
+    >>> count_cases("7 passed, 0 failed\\nTraceback\\n", False)
+    (7, 1)
+    >>> count_cases("", True), count_cases("", False)
+    ((1, 0), (0, 1))
+    """
     begun = len(re.findall(r"^\[ RUN      \]", output, re.M))
     passed = len(re.findall(r"^\[       OK \]", output, re.M))
     closing = re.findall(r"^(\d+) passed, (\d+) failed", output, re.M)
@@ -126,6 +142,7 @@ def script(tally, name, *argv):
 
 def part_style(tally):
     script(tally, "style", sys.executable, "tests/style.py")
+    step(tally, "this runner counts right", sys.executable, "-B", "-m", "doctest", "tests/suite.py")
     step(tally, "dependencies: nothing is missing", "deploy/install-deps", "test")
     clang = ["-DCMAKE_C_COMPILER=clang-14"]
     if build(tally, "dev", *clang):
@@ -188,4 +205,5 @@ def main():
     return 1 if tally.failed else 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
