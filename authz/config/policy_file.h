@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a policy file (YAML) to a compiled policy.
  *
- * Strict: an unknown or repeated key, a tag, an alias, a wrong type, an impossible value is an error that names
- * file, line and column, what was found, what was expected, and the nearest known word. */
+ * Strict: an unknown or repeated key, a tag, an alias, a wrong type, an impossible value is an
+ * error that names file, line and column, what was found, what was expected, and the nearest known
+ * word. */
 #ifndef POLICY_FILE_H
 #define POLICY_FILE_H
 

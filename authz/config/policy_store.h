@@ -22,7 +22,8 @@ struct policy_reader {
 int policy_store_open(const char *path, struct policy_store **ret_store, struct diag *diag);
 void policy_store_freep(struct policy_store **store);
 
-/* Load the file again: all or nothing.  Returns 0, or a negative errno with a message while the last good policy stays. */
+/* Load the file again: all or nothing.  Returns 0, or a negative errno with a message while the
+ * last good policy stays. */
 int policy_store_reload(struct policy_store *store, struct diag *diag);
 
 /* The current policy, valid until the thread's next call with this reader. */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The header names that a policy cares about, found by one hash look-up for each header of a request.
+/* The header names that a policy cares about, found by one hash look-up for each header of a
+ * request.
  *
  * Read: a rule tests its value; the name must be equal, letter case aside; it has a slot in
  * subject.headers.
- * Owned: the policy can set it on the request, so a client's own copy must never get upstream, in no
- * letter case and with neither '-' nor '_' (many upstreams see both as one name). It has an index
- * into the policy's owned headers.  x-tcp-p0f is owned by every policy.
+ * Owned: the policy can set it on the request, so a client's own copy must never get upstream, in
+ * no letter case and with neither '-' nor '_' (many upstreams see both as one name). It has an
+ * index into the policy's owned headers.  x-tcp-p0f is owned by every policy.
  *
  * Built at policy load, immutable afterwards. */
 #ifndef HEADER_TABLE_H
@@ -30,7 +31,8 @@ struct header_match {
 int header_table_new(struct header_table **ret_table);
 void header_table_freep(struct header_table **table);
 
-/* While building. Both are idempotent; names are kept in lower case.  Return the slot or index, or -ENOMEM. */
+/* While building. Both are idempotent; names are kept in lower case.  Return the slot or index, or
+ * -ENOMEM. */
 int header_table_add_read(struct header_table *table, struct str name);
 int header_table_add_owned(struct header_table *table, struct str name);
 

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A compiled policy and its evaluation.
  *
- * Immutable once built; shared by reference between threads.  policy_evaluate() runs the rules from top to bottom:
+ * Immutable once built; shared by reference between threads.  policy_evaluate() runs the rules from
+ * top to bottom:
  *
  *     YES      allow, deny: decides, ends     continue: its effects are collected, goes on
- *     UNKNOWN  on_unknown (the rule's, else the policy's): deny ends with reason unknown:<rule>; skip goes on
- *              (a continue rule always skips)
- *     NO       goes on
+ *     UNKNOWN  on_unknown (the rule's, else the policy's): deny ends with reason unknown:<rule>;
+ * skip goes on (a continue rule always skips) NO       goes on
  *
- * and at the end the policy's default.  For one header or metadata key the later rule wins, by slots: each
- * name that any rule can set, remove or write has one, so merging is an assignment.  */
+ * and at the end the policy's default.  For one header or metadata key the later rule wins, by
+ * slots: each name that any rule can set, remove or write has one, so merging is an assignment.  */
 #ifndef POLICY_H
 #define POLICY_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -31,32 +32,35 @@ enum rule_then { RULE_DENY = 0, RULE_ALLOW, RULE_CONTINUE };
 
 enum on_unknown { ON_UNKNOWN_UNSET = 0, ON_UNKNOWN_DENY, ON_UNKNOWN_SKIP };
 
-/* One mutation of a request header or one metadata key. */
+/* One mutation of a request header or one metadata key.  In its template %{rule} is the rule that
+ * it stands in. */
 struct effect {
-    uint32_t slot;           /* into decision.request_headers or decision.metadata */
-    bool remove;             /* request headers only: remove the header, `value` is unused */
+    uint32_t slot; /* into decision.request_headers or decision.metadata */
+    uint32_t rule; /* into policy.rules */
+    bool remove;   /* request headers only: remove the header, `value` is unused */
     struct template *value;
     struct place place;
 };
 
 struct respond_header {
-    struct str name;         /* lower case */
+    struct str name; /* lower case */
     struct template *value;
 };
 
 /* What a denial answers.  Owned by its rule. */
 struct respond {
-    uint16_t status;         /* an HTTP status that Envoy knows; 0: not given, 403 */
-    struct template *body;   /* may be NULL */
+    uint16_t status;       /* an HTTP status that Envoy knows; 0: not given, 403 */
+    struct template *body; /* may be NULL */
     struct respond_header *headers;
     size_t header_count;
 };
 
 struct rule {
     struct str id;
-    struct place place;      /* of the rule in its file */
+    struct place place; /* of the rule in its file */
     enum rule_then then;
-    enum on_unknown on_unknown;  /* effective: the rule's own or the policy's */
+    enum on_unknown
+        on_unknown;          /* effective: the rule's own or the policy's; UNSET if never needed */
     struct cond *when;       /* NULL: always */
     struct respond *respond; /* NULL unless given */
     struct effect *request_headers;
@@ -67,48 +71,57 @@ struct rule {
 
 struct policy {
     char *file;
-    struct str name;         /* "default" */
-    char revision[13];       /* 12 hex digits of the files' SHA-256 */
+    struct str name;   /* "default" */
+    char revision[13]; /* 12 hex digits of the files' SHA-256 */
     struct rule *rules;
     size_t rule_count;
     enum verdict default_verdict;
     enum on_unknown on_unknown;
     struct header_table *headers;
-    /* Slots of decision.request_headers: the owned headers first (same index as in `headers`), then those that
-     * are only ever removed. */
+    /* Slots of decision.request_headers: the owned headers first (same index as in `headers`), then
+     * those that are only ever removed. */
     struct str *header_slots;
     size_t header_slot_count;
     struct str *metadata_slots; /* keys */
     size_t metadata_slot_count;
-    unsigned references;     /* atomic */
+    atomic_uint references;
 };
 
 enum decision_reason {
     DECISION_DEFAULT = 0,
     DECISION_RULE,
-    DECISION_UNKNOWN,        /* a rule was UNKNOWN and says deny */
-    DECISION_OVERSIZE,       /* the request is beyond our limits */
+    DECISION_UNKNOWN,  /* a rule was UNKNOWN and says deny */
+    DECISION_OVERSIZE, /* the request is beyond our limits */
     DECISION_REASON_COUNT_,
 };
 
 struct decision {
     enum verdict verdict;
     enum decision_reason reason;
-    const struct rule *rule;  /* the one that decided; NULL: none */
-    /* Winners, one for each slot of the policy; NULL: no rule touched it. request_headers is all NULL on deny. */
+    const struct rule *rule; /* the one that decided; NULL: none */
+    /* Winners, one for each slot of the policy; NULL: no rule touched it. request_headers is all
+     * NULL on deny. */
     const struct effect **request_headers;
     const struct effect **metadata;
-    size_t unknown_count;     /* rules that were UNKNOWN and skipped */
+    size_t unknown_count; /* rules that were UNKNOWN and skipped */
 };
+
+/* An empty policy with one reference that denies; whoever builds it fills in the fields, which it
+ * owns from then on, and shares it only when it is complete. */
+int policy_new(struct policy **ret_policy);
+
+/* Can some subject make the rule's condition UNKNOWN? */
+bool rule_can_be_unknown(const struct rule *rule);
 
 /* Takes a reference; policy_unref() gives it back and frees at the last. */
 struct policy *policy_ref(struct policy *policy);
 void policy_unref(struct policy *policy);
 void policy_unrefp(struct policy **policy);
 
-/* Decide about a subject.  The decision's arrays come from `arena` before the first rule runs; evaluation itself
- * allocates nothing.  Returns 0, or -ENOMEM when the arena is too small for the arrays. */
-int policy_evaluate(const struct policy *policy, const struct subject *subject,
-                    struct arena *arena, struct decision *ret_decision);
+/* Decide about a subject.  The decision's arrays come from `arena` before the first rule runs;
+ * evaluation itself allocates nothing.  Returns 0, or -ENOMEM when the arena is too small for the
+ * arrays. */
+int policy_evaluate(const struct policy *policy, const struct subject *subject, struct arena *arena,
+                    struct decision *ret_decision);
 
 #endif

@@ -2,7 +2,8 @@
 /* Text with facts in it: "%{p0f}", "%{os.name|unknown}", "100%%".
  *
  * Compiled at policy load.  A template whose fact has no value and no default is absent as a whole.
- * The result may hold any bytes that a request can hold: whoever sends it makes it valid for its place. */
+ * The result may hold any bytes that a request can hold: whoever sends it makes it valid for its
+ * place. */
 #ifndef TEMPLATE_H
 #define TEMPLATE_H
 
@@ -20,16 +21,16 @@ struct template_names {
     struct str decision_id;
 };
 
-/* Compile.  `place` is where `text` begins, for messages.  Returns 0, or a negative errno with a message
- * (unknown fact with the nearest known one, "%" without "{" or "%", missing "}"). */
+/* Compile.  `place` is where `text` begins, for messages.  Returns 0, or a negative errno with a
+ * message (unknown fact with the nearest known one, "%" without "{" or "%", missing "}"). */
 int template_compile(struct str text, struct place place, struct template **ret_template,
                      struct diag *diag);
 void template_freep(struct template **template);
 
 enum template_result {
     TEMPLATE_TEXT = 0,
-    TEMPLATE_ABSENT,     /* a fact has no value and no default */
-    TEMPLATE_EXHAUSTED,  /* the arena is full */
+    TEMPLATE_ABSENT,    /* a fact has no value and no default */
+    TEMPLATE_EXHAUSTED, /* the arena is full */
 };
 
 /* A template without facts costs nothing: the text is borrowed from it. */

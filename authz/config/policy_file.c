@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/types.h>
+
+#include "cleanup.h"
+#include "digest.h"
+#include "doc.h"
+#include "draft.h"
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+/* --- keys of the file */
+
+static int read_version(struct draft *draft, const struct node *node)
+{
+    static const char *const WORDS[] = {"1"};
+    size_t unused;
+
+    return draft_read_word(draft, node, WORDS, COUNT_OF(WORDS), &unused);
+}
+
+static int read_default(struct draft *draft, const struct node *node)
+{
+    static const char *const WORDS[] = {[VERDICT_DENY] = "deny", [VERDICT_ALLOW] = "allow"};
+    size_t verdict = VERDICT_DENY;
+    int r = draft_read_word(draft, node, WORDS, COUNT_OF(WORDS), &verdict);
+
+    draft->policy->default_verdict = (enum verdict)verdict;
+    return r;
+}
+
+static int read_on_unknown(struct draft *draft, const struct node *node)
+{
+    return draft_read_on_unknown(draft, node, &draft->policy->on_unknown);
+}
+
+/* Makes the headers that this rule sets the policy's own.  What is wrong here is reported when the
+ * rule is read. */
+static int own_headers_of(struct header_table *headers, const struct node *rule)
+{
+    const struct node *node = node_find(rule, STR("request_headers"));
+    const struct node *set = node ? node_find(node, STR("set")) : NULL;
+
+    for (const struct node *header = set ? set->first : NULL; header; header = header->next)
+        if (header_name_is_valid(header->key) && header_table_add_owned(headers, header->key) < 0)
+            return -ENOMEM;
+    return 0;
+}
+
+/* The slots of the owned headers come first, so all of them must be known before the first rule is
+ * read. */
+static int own_headers(struct draft *draft, const struct node *rules)
+{
+    struct policy *policy = draft->policy;
+    size_t count;
+
+    for (const struct node *rule = rules->first; rule; rule = rule->next)
+        if (own_headers_of(policy->headers, rule) < 0)
+            return draft_no_memory(draft);
+    count = header_table_owned_count(policy->headers);
+    policy->header_slots = calloc(count, sizeof(*policy->header_slots));
+    if (!policy->header_slots)
+        return draft_no_memory(draft);
+    for (; policy->header_slot_count < count; policy->header_slot_count++) {
+        struct str name = header_table_owned_name(policy->headers, policy->header_slot_count);
+        char *copy = str_dup(name);
+
+        if (!copy)
+            return draft_no_memory(draft);
+        policy->header_slots[policy->header_slot_count] = (struct str){copy, name.len};
+    }
+    return 0;
+}
+
+static int read_rules(struct draft *draft, const struct node *node)
+{
+    struct policy *policy = draft->policy;
+    int r = draft_expect(draft, node, NODE_SEQUENCE, "a sequence of rules");
+
+    if (r < 0)
+        return r;
+    r = own_headers(draft, node);
+    if (r < 0)
+        return r;
+    policy->rules = calloc(node->count + 1, sizeof(*policy->rules));
+    if (!policy->rules)
+        return draft_no_memory(draft);
+    for (const struct node *item = node->first; item && r == 0; item = item->next) {
+        draft->rule = &policy->rules[policy->rule_count++];
+        r = draft_read_rule(draft, item);
+    }
+    return r;
+}
+
+/* --- what concerns several rules */
+
+static int compare_ids(const void *left, const void *right)
+{
+    const struct rule *const *a = left, *const *b = right;
+    size_t common = (*a)->id.len < (*b)->id.len ? (*a)->id.len : (*b)->id.len;
+    int order = memcmp((*a)->id.ptr, (*b)->id.ptr, common);
+
+    if (order)
+        return order;
+    if ((*a)->id.len != (*b)->id.len)
+        return (*a)->id.len < (*b)->id.len ? -1 : 1;
+    return *a < *b ? -1 : *a > *b;
+}
+
+static int check_ids(struct draft *draft)
+{
+    const struct policy *policy = draft->policy;
+    CLEANUP(freep) const struct rule **sorted = calloc(policy->rule_count + 1, sizeof(*sorted));
+
+    if (!sorted)
+        return draft_no_memory(draft);
+    for (size_t i = 0; i < policy->rule_count; i++)
+        sorted[i] = &policy->rules[i];
+    qsort(sorted, policy->rule_count, sizeof(*sorted), compare_ids);
+    for (size_t i = 1; i < policy->rule_count; i++)
+        if (str_eq(sorted[i - 1]->id, sorted[i]->id))
+            return diag_set_at(draft->diag, -EINVAL, sorted[i]->place,
+                               "found a second rule \"%" PRIstr "\", the first is in line %u",
+                               STR_ARG(sorted[i]->id), sorted[i - 1]->place.line);
+    return 0;
+}
+
+static int check_reachable(struct draft *draft)
+{
+    const struct policy *policy = draft->policy;
+
+    for (size_t i = 0; i + 1 < policy->rule_count; i++) {
+        const struct rule *rule = &policy->rules[i], *next = rule + 1;
+
+        if (!rule->when && rule->then != RULE_CONTINUE)
+            return diag_set_at(draft->diag, -EINVAL, next->place,
+                               "rule \"%" PRIstr "\" can never be reached: rule \"%" PRIstr
+                               "\" in line %u has no \"when\" and always decides",
+                               STR_ARG(next->id), STR_ARG(rule->id), rule->place.line);
+    }
+    return 0;
+}
+
+/* Gives each rule its effective on_unknown; there is no implicit one. */
+static int settle_on_unknown(struct draft *draft)
+{
+    struct policy *policy = draft->policy;
+
+    for (size_t i = 0; i < policy->rule_count; i++) {
+        struct rule *rule = &policy->rules[i];
+
+        if (rule->then == RULE_CONTINUE)
+            rule->on_unknown = ON_UNKNOWN_SKIP;
+        if (rule->on_unknown == ON_UNKNOWN_UNSET)
+            rule->on_unknown = policy->on_unknown;
+        if (rule->on_unknown == ON_UNKNOWN_UNSET && rule_can_be_unknown(rule))
+            return diag_set_at(draft->diag, -EINVAL, rule->place,
+                               "rule \"%" PRIstr "\" tests a fact that cannot always be seen: "
+                               "expected \"on_unknown: deny\" or \"on_unknown: skip\", here or for "
+                               "the whole policy",
+                               STR_ARG(rule->id));
+    }
+    return 0;
+}
+
+/* --- the file */
+
+static int read_policy(struct draft *draft, const struct node *root)
+{
+    static const struct draft_key KEYS[] = {
+        {"version", read_version, true},
+        {"rules", read_rules, true},
+        {"default", read_default, true},
+        {"on_unknown", read_on_unknown, false},
+    };
+    const struct node *version;
+    int r = draft_expect(draft, root, NODE_MAPPING, "a mapping: the keys of a policy");
+
+    if (r < 0)
+        return r;
+    version = node_find(root, STR("version")); /* first: another version may have other keys */
+    if (version)
+        r = read_version(draft, version);
+    if (r == 0)
+        r = draft_read_keys(draft, root, "a policy", KEYS, COUNT_OF(KEYS));
+    if (r == 0)
+        r = check_ids(draft);
+    if (r == 0)
+        r = check_reachable(draft);
+    return r < 0 ? r : settle_on_unknown(draft);
+}
+
+static void set_revision(struct policy *policy, struct str text)
+{
+    char hex[DIGEST_HEX_SIZE];
+
+    digest_sha256_hex(&text, 1, hex);
+    memcpy(policy->revision, hex, sizeof(policy->revision) - 1);
+}
+
+static int name_policy(struct policy *policy, const char *file)
+{
+    static const struct str NAME = STR_INIT("default");
+    char *name = str_dup(NAME);
+
+    policy->name = (struct str){name, NAME.len};
+    policy->file = str_dup(str_from(file));
+    return name && policy->file ? 0 : -ENOMEM;
+}
+
+int policy_file_parse(struct str text, const char *name, struct policy **ret_policy,
+                      struct diag *diag)
+{
+    CLEANUP(doc_freep) struct doc *doc = NULL;
+    CLEANUP(policy_unrefp) struct policy *policy = NULL;
+    struct draft draft = {.diag = diag};
+    int r;
+
+    diag_set_file(diag, name);
+    r = doc_parse(text, &doc, diag);
+    if (r < 0)
+        return r;
+    if (policy_new(&policy) < 0 || name_policy(policy, name) < 0)
+        return draft_no_memory(&draft);
+    set_revision(policy, text);
+    draft.policy = policy;
+    r = read_policy(&draft, doc_root(doc));
+    if (r < 0)
+        return r;
+    *ret_policy = TAKE_PTR(policy);
+    return 0;
+}
+
+static int cannot_read(struct diag *diag, int error)
+{
+    char buffer[128];
+
+    return diag_set(diag, -error, "cannot read the file: %s",
+                    strerror_r(error, buffer, sizeof(buffer)));
+}
+
+/* At most `room` bytes; one more than allowed is enough to see that it is too much. */
+static int read_all(int fd, char *buffer, size_t room, size_t *ret_length)
+{
+    size_t length = 0;
+
+    while (length < room) {
+        ssize_t got = read(fd, buffer + length, room - length);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -errno;
+        if (got == 0)
+            break;
+        length += (size_t)got;
+    }
+    *ret_length = length;
+    return 0;
+}
+
+int policy_file_load(const char *path, struct policy **ret_policy, struct diag *diag)
+{
+    CLEANUP(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    CLEANUP(freep) char *buffer = NULL;
+    size_t length;
+    int r;
+
+    diag_set_file(diag, path);
+    if (fd < 0)
+        return cannot_read(diag, errno);
+    buffer = malloc(DOC_BYTES_MAX + 1);
+    if (!buffer)
+        return diag_set(diag, -ENOMEM, "out of memory");
+    r = read_all(fd, buffer, DOC_BYTES_MAX + 1, &length);
+    if (r < 0)
+        return cannot_read(diag, -r);
+    return policy_file_parse((struct str){buffer, length}, path, ret_policy, diag);
+}

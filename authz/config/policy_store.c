@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy_store.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "cleanup.h"
+#include "policy.h"
+#include "policy_file.h"
+
+struct policy_store {
+    char *path;
+    pthread_mutex_t lock; /* of `policy`, and of changes of `generation` */
+    struct policy *policy;
+    atomic_uint_fast64_t generation; /* counts the replacements, from 1 */
+};
+
+int policy_store_open(const char *path, struct policy_store **ret_store, struct diag *diag)
+{
+    CLEANUP(freep) char *copy = str_dup(str_from(path));
+    CLEANUP(freep) struct policy_store *store = calloc(1, sizeof(*store));
+    int r;
+
+    if (!store || !copy)
+        return diag_set(diag, -ENOMEM, "out of memory");
+    r = policy_file_load(path, &store->policy, diag);
+    if (r < 0)
+        return r;
+    store->path = TAKE_PTR(copy);
+    atomic_init(&store->generation, 1);
+    (void)pthread_mutex_init(&store->lock, NULL); /* cannot fail with default attributes */
+    *ret_store = TAKE_PTR(store);
+    return 0;
+}
+
+void policy_store_freep(struct policy_store **slot)
+{
+    struct policy_store *store = *slot;
+
+    *slot = NULL;
+    if (!store)
+        return;
+    policy_unref(store->policy);
+    (void)pthread_mutex_destroy(&store->lock);
+    free(store->path);
+    free(store);
+}
+
+int policy_store_reload(struct policy_store *store, struct diag *diag)
+{
+    struct policy *loaded, *replaced;
+    int r = policy_file_load(store->path, &loaded, diag);
+
+    if (r < 0)
+        return r;
+    (void)pthread_mutex_lock(&store->lock);
+    replaced = store->policy;
+    store->policy = loaded;
+    atomic_fetch_add_explicit(&store->generation, 1, memory_order_release);
+    (void)pthread_mutex_unlock(&store->lock);
+    policy_unref(replaced);
+    return 0;
+}
+
+static void reader_refresh(struct policy_reader *reader, struct policy_store *store)
+{
+    struct policy *outdated = reader->policy;
+
+    (void)pthread_mutex_lock(&store->lock);
+    reader->policy = policy_ref(store->policy);
+    reader->generation = atomic_load_explicit(&store->generation, memory_order_relaxed);
+    (void)pthread_mutex_unlock(&store->lock);
+    policy_unref(outdated);
+}
+
+const struct policy *policy_reader_get(struct policy_reader *reader, struct policy_store *store)
+{
+    if (reader->generation != atomic_load_explicit(&store->generation, memory_order_acquire))
+        reader_refresh(reader, store);
+    return reader->policy;
+}
+
+void policy_reader_done(struct policy_reader *reader)
+{
+    policy_unref(reader->policy);
+    *reader = (struct policy_reader){0};
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fact.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+/* --- readers: `slot` matters to headers only */
+
+static const void *field(const struct fact *fact, const struct subject *subject)
+{
+    return (const char *)subject + fact->offset;
+}
+
+/* Text of the request: what is not there is absent. */
+static enum fact_case read_request(const struct fact *fact, const struct subject *subject,
+                                   uint32_t slot, struct fact_value *ret_value)
+{
+    const struct str *text = field(fact, subject);
+
+    (void)slot;
+    if (!text->ptr)
+        return FACT_ABSENT;
+    ret_value->text = *text;
+    return FACT_PRESENT;
+}
+
+static enum fact_case read_header(const struct fact *fact, const struct subject *subject,
+                                  uint32_t slot, struct fact_value *ret_value)
+{
+    (void)fact;
+    if (!subject->headers || !subject->headers[slot].ptr)
+        return FACT_ABSENT;
+    ret_value->text = subject->headers[slot];
+    return FACT_PRESENT;
+}
+
+static enum fact_case read_address(const struct fact *fact, const struct subject *subject,
+                                   uint32_t slot, struct fact_value *ret_value)
+{
+    const struct endpoint *endpoint = field(fact, subject);
+
+    (void)slot;
+    if (endpoint->addr.family == 0)
+        return FACT_ABSENT;
+    ret_value->address = &endpoint->addr;
+    return FACT_PRESENT;
+}
+
+static enum fact_case read_port(const struct fact *fact, const struct subject *subject,
+                                uint32_t slot, struct fact_value *ret_value)
+{
+    const struct endpoint *endpoint = field(fact, subject);
+
+    (void)slot;
+    if (endpoint->addr.family == 0)
+        return FACT_ABSENT;
+    ret_value->number = endpoint->port;
+    return FACT_PRESENT;
+}
+
+static enum fact_case read_p0f(const struct fact *fact, const struct subject *subject,
+                               uint32_t slot, struct fact_value *ret_value)
+{
+    (void)fact;
+    (void)slot;
+    if (!subject->p0f.ptr)
+        return FACT_UNOBSERVABLE;
+    ret_value->text = subject->p0f;
+    return FACT_PRESENT;
+}
+
+static enum fact_case read_signature(const struct fact *fact, const struct subject *subject,
+                                     uint32_t slot, struct fact_value *ret_value)
+{
+    (void)fact;
+    (void)slot;
+    if (!subject->signature)
+        return FACT_UNOBSERVABLE;
+    ret_value->signature = subject->signature;
+    return FACT_PRESENT;
+}
+
+static enum fact_case read_state(const struct fact *fact, const struct subject *subject,
+                                 uint32_t slot, struct fact_value *ret_value)
+{
+    (void)fact;
+    (void)slot;
+    ret_value->number = subject->syn_state;
+    return FACT_PRESENT;
+}
+
+static enum fact_case read_reason(const struct fact *fact, const struct subject *subject,
+                                  uint32_t slot, struct fact_value *ret_value)
+{
+    (void)fact;
+    (void)slot;
+    if (subject->syn_reason == SYN_REASON_NONE)
+        return FACT_ABSENT;
+    ret_value->number = subject->syn_reason;
+    return FACT_PRESENT;
+}
+
+static const char *state_word(unsigned index)
+{
+    return syn_state_name((enum syn_state)index);
+}
+
+static const char *reason_word(unsigned index)
+{
+    return syn_reason_name((enum syn_reason)index);
+}
+
+/* --- the table */
+
+#define OF(member) .offset = offsetof(struct subject, member)
+
+static const struct fact FACTS[] = {
+    {"p0f", FACT_TEXT, .may_be_unobservable = true, .read = read_p0f},
+    {"signature", FACT_SIGNATURE, .may_be_unobservable = true, .read = read_signature},
+    {"fingerprint.state", FACT_WORD, .word = state_word, .word_end = SYN_STATE_COUNT_,
+     .read = read_state},
+    {"fingerprint.reason", FACT_WORD, .word = reason_word, .word_first = SYN_REASON_NONE + 1,
+     .word_end = SYN_REASON_COUNT_, .read = read_reason},
+    {"source.address", FACT_ADDRESS, OF(source), .read = read_address},
+    {"source.port", FACT_NUMBER, OF(source), .number_max = UINT16_MAX, .read = read_port},
+    {"destination.address", FACT_ADDRESS, OF(destination), .read = read_address},
+    {"destination.port", FACT_NUMBER, OF(destination), .number_max = UINT16_MAX, .read = read_port},
+    {"http.method", FACT_TEXT, OF(method), .read = read_request},
+    {"http.path", FACT_TEXT, OF(path), .read = read_request},
+    {"http.host", FACT_TEXT, OF(host), .ignores_case = true, .read = read_request},
+    {"http.scheme", FACT_TEXT, OF(scheme), .ignores_case = true, .read = read_request},
+    {"http.protocol", FACT_TEXT, OF(protocol), .read = read_request},
+    {"header", FACT_TEXT, .takes_name = true, .read = read_header},
+};
+
+enum { FACT_COUNT = sizeof(FACTS) / sizeof(FACTS[0]) };
+static_assert((int)FACT_COUNT <= (int)FACT_NAMES_MAX, "fact_names() has room for all");
+static_assert((int)ADDR_TEXT_MAX <= (int)FACT_TEXT_MAX, "an address fits");
+
+const struct fact *fact_find(struct str name)
+{
+    for (size_t i = 0; i < FACT_COUNT; i++)
+        if (str_eq(name, str_from(FACTS[i].name)))
+            return &FACTS[i];
+    return NULL;
+}
+
+bool fact_is_showable(const struct fact *fact)
+{
+    return fact->type != FACT_SIGNATURE && !fact->takes_name;
+}
+
+size_t fact_names(bool showable_only, const char *names[FACT_NAMES_MAX])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < FACT_COUNT; i++)
+        if (!showable_only || fact_is_showable(&FACTS[i]))
+            names[count++] = FACTS[i].name;
+    return count;
+}
+
+struct str fact_show(const struct fact *fact, const struct fact_value *value,
+                     char buffer[FACT_TEXT_MAX])
+{
+    switch (fact->type) {
+    case FACT_TEXT:
+        return value->text;
+    case FACT_WORD:
+        return str_from(fact->word((unsigned)value->number));
+    case FACT_NUMBER:
+        return (struct str){buffer, (size_t)snprintf(buffer, FACT_TEXT_MAX, "%llu",
+                                                     (unsigned long long)value->number)};
+    case FACT_ADDRESS:
+        return (struct str){buffer, addr_format(value->address, buffer)};
+    case FACT_SIGNATURE:
+    case FACT_TYPE_COUNT_:
+        break;
+    }
+    assert(!"a fact that no template can show");
+    return (struct str){NULL, 0};
+}
