@@ -199,6 +199,18 @@ def refused_starts(cases, lab):
     server.stop()
 
 
+def second_attachment(cases, lab):
+    """A device that has an XDP program already is refused, and nothing happens to the first one's program."""
+    server = lab.serve(policy_named(lab, "owner"))
+    wait_until(lambda: served_by(Connection(lab)) == (200, ["owner"]), 10, "Envoy to find the server")
+    done = subprocess.run(lab.server.inside(find_synauthz(), "serve", "--listen", f"unix:{SOCKET}", "--policy", os.path.join(SCRATCH, "policy.yaml"),
+                                            "--attach", SERVER_DEVICE, "--port", "80"), text=True, timeout=20, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    cases.check("a second server on the device: refused, naming it", done.returncode == 1 and SERVER_DEVICE in done.stderr, done)
+    reply = Connection(lab).get()
+    cases.check("the first one captures and answers on", reply.upstream("x-served-by") == ["owner"] and len(reply.upstream("x-tcp-p0f")) == 1, reply)
+    server.stop()
+
+
 def main(cases):
     lab = Lab()
     ends_and_restarts(cases, lab)
@@ -206,6 +218,7 @@ def main(cases):
     hand_over(cases, lab)
     service_manager(cases, lab)
     refused_starts(cases, lab)
+    second_attachment(cases, lab)
 
 
 run_cases(main)
