@@ -53,16 +53,19 @@ def run_part(part, folder, scratch):
         process.wait()
 
 
+COLUMNS = "{:<50}{:>9}{:>9} {:<7}{:>7}  {:<11}  {:<15}{}"
+
+
 def show(row):
     def figure(value):
-        return "-" if value is None else f"{value:,.2f}" if abs(value) < 100 else f"{value:,.0f}"
-    ratio = "-" if row["ratio"] is None else f"{row['ratio']:.2f}"
-    verdict = {True: "met", False: "MISSED", None: ""}[row["met"]]
-    print(f"{row['name']:<44}{figure(row['figure']):>9}{figure(row['floor']):>9} {row['unit']:<10}{ratio:>6}  {row['target'] or '-':<18}{verdict}", flush=True)
+        return f"{value:,.2f}" if value < 100 else f"{value:,.0f}"
+    half = "{:.2f}-{:.2f}".format(*row["quartiles"]) if row["quartiles"] else ""
+    print(COLUMNS.format(row["name"], figure(row["figure"]), figure(row["floor"]), row["unit"], figure(row["ratio"]), half, row["target"],
+                         "met" if row["met"] else "MISSED"), flush=True)
 
 
 def heading(part):
-    print(f"\n== {part}\n{'':<44}{'figure':>9}{'floor':>9} {'unit':<10}{'ratio':>6}  target", flush=True)
+    print("\n" + COLUMNS.format(f"== {part}", "figure", "floor", "", "ratio", "middle half", "target", ""), flush=True)
 
 
 def circumstances():

@@ -13,7 +13,8 @@ HEADERS = [
     ("accept-encoding", "gzip, deflate, br, zstd"),
     ("accept-language", "en-US,en;q=0.9,de;q=0.7"),
     ("cookie", "session=eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI0NzExIiwiZXhwIjoxNzk1Mjc2ODAwLCJyb2xlIjoic2hvcHBlciJ9."
-     "Jw0y3mY8b2m1c4xg6o5kq7r9t1v3x5z7; theme=dark; consent=all-2026-03; basket=7c9e6679-7425-40de-944b-e07fc1f90ae7; _ga=GA1.1.1442217.1795"),
+     "Jw0y3mY8b2m1c4xg6o5kq7r9t1v3x5z7; theme=dark; consent=all-2026-03; basket=7c9e6679-7425-40de-944b-e07fc1f90ae7; _ga=GA1.1.1442217.1795;"
+     " recent=4711-4712-0815-1337-2001-3141-2718-1618; exp=new-checkout:b,search-v3:a,hero:c; tz=Europe%2FBerlin"),
     ("referer", "https://shop.example.test/catalog?lang=en"),
     ("sec-ch-ua-platform", "\"Linux\""),
     ("sec-fetch-mode", "navigate"),
