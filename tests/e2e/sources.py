@@ -69,8 +69,8 @@ def from_nowhere(cases, lab):
 
     server = serve(lab, "deny", "none")
     wait_until(lambda: connection.get().status == 200, 10, "Envoy to find the server")
-    for path in ("/signature", "/not-signature"):
-        cases.equal(f"no source, on_unknown deny: {path} ends there", connection.get(path).status, 403)
+    for path, status in (("/signature", 410), ("/not-signature", 411)):
+        cases.equal(f"no source, on_unknown deny: {path} ends there, as the rule answers", connection.get(path).status, status)
     cases.equal("no source, on_unknown deny: where the path already says no, nothing is unknown", connection.get("/else").status, 200)
     server.stop()
 

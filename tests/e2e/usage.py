@@ -91,15 +91,17 @@ def invalid_files(cases, folder):
         ([*serve, f"pcap:{junk}", "--policy", good], r"junk\.pcap"),
         (["fingerprint", junk], r"junk\.pcap"),
         (["fingerprint", empty], r"empty\.pcap"),
-        (["fingerprint", folder + "/no.pcap"], r"no\.pcap.*No such file"),
-        (["fingerprint", write("syn.pcap", pcap_of(SYN)), "--database", folder + "/no.fp"], r"no\.fp.*No such file"),
-        (["fingerprint", folder + "/syn.pcap", "--database", write("bad.fp", b"[tcp:request]\nsig = nonsense\n")], r"bad\.fp:\d+"),
+        (["fingerprint", write("syn.pcap", pcap_of(SYN)), "--database", write("bad.fp", b"[tcp:request]\nsig = nonsense\n")], r"bad\.fp:\d+"),
     )
     for argv, message in table:
         done = synauthz(*argv)
         name = " ".join(argv).replace(folder + "/", "").replace(folder, "FOLDER")
         cases.equal(f"{name}: exit status 3", done.returncode, 3)
         cases.check(f"{name}: standard error says /{message}/", re.search(message, done.stderr) and done.stdout == "", done)
+    for argv, missing in ((["fingerprint", folder + "/no.pcap"], "no.pcap"), (["fingerprint", folder + "/syn.pcap", "--database", folder + "/no.fp"], "no.fp")):
+        done = synauthz(*argv)
+        cases.check(f"fingerprint, {missing} is not there: status 1 and a message", done.returncode == 1 and done.stdout == ""
+                    and re.search(f"{missing}.*No such file", done.stderr), done)
 
 
 def fingerprints(cases, folder):
@@ -116,9 +118,14 @@ def fingerprints(cases, folder):
     cases.equal("fingerprint: what the frame says", (rows[0]["source"], rows[0]["destination"], rows[0]["p0f"], rows[0]["time"]),
                 ("10.77.0.2:40000", "10.77.0.1:8080", "4:64+0:0:1460:mss*44,7:mss,sok,ts,nop,ws:df,id+:0", "2023-11-14T22:13:20.000006Z"))
     cases.equal("fingerprint: no database, no label", (rows[0]["label"], rows[0]["match"], rows[0]["os"]["family"]), (None, "none", "unknown"))
+    sh("p0f", "-f", "/etc/p0f/p0f.fp", "-r", path, "-o", path + ".log")
+    with open(path + ".log") as log:
+        p0f = dict(field.split("=", 1) for field in log.readline().split("] ", 1)[1].strip().split("|"))
     named = json.loads(synauthz("fingerprint", "--database=/etc/p0f/p0f.fp", path, "-o", "json").stdout.splitlines()[0])
-    cases.equal("fingerprint: with p0f's database", (named["label"], named["kind"], named["os"]["family"], named["match"]),
-                ("Linux 3.11 and newer", "os", "linux", "specific"))
+    cases.equal("fingerprint: with p0f's database, its words", (named["label"], str(named["distance"]), named["params"], named["p0f"]),
+                (p0f["os"], p0f["dist"], p0f["params"], p0f["raw_sig"]))
+    cases.equal("fingerprint: and what follows from them", (named["kind"], named["os"]["class"], named["os"]["family"], named["match"]),
+                ("os", "unix", "linux", "generic"))
     cases.check("fingerprint: text for people", "4:64+0:0:1460:mss*44,7:mss,sok,ts,nop,ws:df,id+:0" in synauthz("fingerprint", path).stdout)
     with open("/dev/full", "w") as full:
         done = synauthz("fingerprint", path, stdout=full)
