@@ -2,7 +2,8 @@
 /* A database in p0f.fp format: labels, SYN signatures, and the MTU table.
  *
  * Accepts and refuses exactly what p0f 3.09b does, except that CRLF and trailing blanks are
- * tolerated with a warning.  HTTP and SYN+ACK sections are stepped over.  Immutable once loaded. */
+ * tolerated with a warning.  HTTP and SYN+ACK sections are checked as p0f checks them, and not
+ * kept. Immutable once loaded. */
 #ifndef FP_DB_H
 #define FP_DB_H
 

@@ -8,14 +8,12 @@
  *
  * [mtu] has no applications. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "cleanup.h"
 #include "fp_build.h"
+#include "http_signature.h"
 #include "signature_words.h"
-
-enum { FILE_SIZE_MAX = 64 << 20 };
 
 enum state { NEED_SECTION = 0, NEED_LABEL, NEED_SYSTEMS, NEED_SIGNATURE };
 enum section {
@@ -34,8 +32,8 @@ struct words {
 
 struct reader {
     struct fp_db *db;
-    struct layout_index
-        response; /* SYN+ACK signatures: p0f refuses repeated ones, we need them for that only */
+    struct layout_index response; /* kept for as long as it takes to refuse what is covered */
+    struct http_signatures http_request, http_response;
     struct words classes, names;
     enum state state;
     enum section section;
@@ -50,6 +48,8 @@ static void reader_done(struct reader *reader)
 {
     fp_db_freep(&reader->db);
     layout_index_done(&reader->response);
+    http_signatures_done(&reader->http_request);
+    http_signatures_done(&reader->http_response);
     free(reader->classes.items);
     free(reader->names.items);
 }
@@ -273,6 +273,14 @@ static int read_user_agents(struct reader *reader, struct str value)
     return 0;
 }
 
+static int fail_covered(const struct reader *reader, struct str value, unsigned earlier)
+{
+    struct place place = {reader->line, (unsigned)(value.ptr - reader->line_start) + 1};
+
+    return diag_set_at(reader->diag, -EINVAL, place,
+                       "the signature of line %u covers this one already", earlier);
+}
+
 static int read_tcp_signature(struct reader *reader, struct layout_index *index, struct str value)
 {
     struct fp_entry *entry = fp_build_alloc(reader->db, sizeof(*entry));
@@ -289,10 +297,23 @@ static int read_tcp_signature(struct reader *reader, struct layout_index *index,
         return fail_at(reader, value.ptr + offset, reason.text);
     r = fp_build_signature(index, entry, &earlier);
     if (r == -EEXIST)
-        return diag_set_at(
-            reader->diag, -EINVAL,
-            (struct place){reader->line, (unsigned)(value.ptr - reader->line_start) + 1},
-            "the signature of line %u covers this one already", earlier);
+        return fail_covered(reader, value, earlier);
+    return r < 0 ? fail_memory(reader) : 0;
+}
+
+static int read_http_signature(struct reader *reader, struct http_signatures *signatures,
+                               struct str value)
+{
+    struct diag reason = {0};
+    size_t offset = 0;
+    unsigned earlier = 0;
+    int r = http_signatures_add(signatures, value, reader->label->generic, reader->line, &offset,
+                                &earlier, &reason);
+
+    if (r == -EINVAL)
+        return fail_at(reader, value.ptr + offset, reason.text);
+    if (r == -EEXIST)
+        return fail_covered(reader, value, earlier);
     return r < 0 ? fail_memory(reader) : 0;
 }
 
@@ -319,8 +340,9 @@ static int read_signature(struct reader *reader, struct str value)
     case SECTION_RESPONSE:
         return read_tcp_signature(reader, &reader->response, value);
     case SECTION_HTTP_REQUEST:
+        return read_http_signature(reader, &reader->http_request, value);
     case SECTION_HTTP_RESPONSE:
-        return 0;
+        return read_http_signature(reader, &reader->http_response, value);
     }
     return 0;
 }
@@ -422,40 +444,4 @@ int fp_db_parse(struct str text, const char *name, struct fp_db **ret_db, struct
     }
     *ret_db = TAKE_PTR(reader.db);
     return 0;
-}
-
-/* Returns the file's bytes, on the heap. */
-static int read_file(FILE *file, char **ret_text, size_t *ret_size)
-{
-    CLEANUP(freep) char *text = NULL;
-    size_t size = 0, got;
-
-    do {
-        char *larger = size < FILE_SIZE_MAX ? realloc(text, size + BUFSIZ) : NULL;
-
-        if (!larger)
-            return size < FILE_SIZE_MAX ? -ENOMEM : -EFBIG;
-        text = larger;
-        got = fread(text + size, 1, BUFSIZ, file);
-        size += got;
-    } while (got > 0);
-    if (ferror(file))
-        return -errno;
-    *ret_text = TAKE_PTR(text);
-    *ret_size = size;
-    return 0;
-}
-
-int fp_db_load(const char *path, struct fp_db **ret_db, struct diag *diag)
-{
-    CLEANUP(fclosep) FILE *file = fopen(path, "rbe");
-    CLEANUP(freep) char *text = NULL;
-    size_t size = 0;
-    int r = file ? read_file(file, &text, &size) : -errno;
-
-    if (r < 0) {
-        diag_set_file(diag, path);
-        return diag_set(diag, r, "cannot read it: %s", strerror(-r));
-    }
-    return fp_db_parse((struct str){text, size}, path, ret_db, diag);
 }
