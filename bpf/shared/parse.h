@@ -109,6 +109,13 @@ enum {
 
 #define PARSE_INLINE static inline __attribute__((always_inline))
 
+/* Before a loop whose eight copies would only make the program longer. */
+#ifdef __clang__
+#define PARSE_KEEP_LOOP _Pragma("clang loop unroll(disable)")
+#else
+#define PARSE_KEEP_LOOP
+#endif
+
 /* The verifier follows the comparison of a moved pointer with the end, and knows that packets may be read at
  * any alignment; C allows neither, so user space does the same by other means. */
 #ifdef __bpf__
@@ -214,6 +221,7 @@ PARSE_INLINE enum parse_result parse_ip6_extensions(const __u8 *ip, __u8 next,
     const __u8 *at = ip + PARSE_IP6_SIZE;
     __u32 header = PARSE_IP6_SIZE;
 
+    PARSE_KEEP_LOOP
     for (int i = 0; i < PARSE_EXTENSIONS_MAX && parse_is_extension(next); i++) {
         __u32 size;
 
@@ -296,9 +304,7 @@ PARSE_INLINE enum parse_result parse_ethernet(const void *data, const void *end,
     const __u8 *at = (const __u8 *)data;
     __u16 type;
 
-    ret_packet->end = (const __u8 *)end;
-    ret_packet->link_length = PARSE_ETH_SIZE;
-    ret_packet->seen = 0;
+    *ret_packet = (struct parse_packet){.end = (const __u8 *)end, .link_length = PARSE_ETH_SIZE};
     if (!parse_fits(at, ret_packet->end, PARSE_ETH_SIZE))
         return PARSE_NOT_IP;
     type = parse_be16(at + PARSE_ETH_TYPE);
@@ -313,9 +319,7 @@ PARSE_INLINE enum parse_result parse_ip(const void *data, const void *end,
 {
     const __u8 *ip = (const __u8 *)data;
 
-    ret_packet->end = (const __u8 *)end;
-    ret_packet->link_length = 0;
-    ret_packet->seen = 0;
+    *ret_packet = (struct parse_packet){.end = (const __u8 *)end};
     if (!parse_fits(ip, ret_packet->end, 1))
         return PARSE_NOT_IP;
     if (ip[0] >> 4 == 4)
@@ -381,7 +385,6 @@ PARSE_INLINE enum parse_result parse_syn_ip(const void *data, const void *end,
     return parse_check(ret_packet, (__u64)((const __u8 *)end - ret_packet->ip));
 }
 
-/* `to` is 16 bytes aligned to 4, `ip4` the 4 bytes of an IPv4 address. */
 PARSE_INLINE void parse_map_ip4(__u8 *to, const __u8 *ip4)
 {
     __builtin_memset(to, 0, 10);
@@ -396,11 +399,19 @@ PARSE_INLINE void parse_copy_ip6(__u8 *to, const __u8 *ip6)
         __builtin_memcpy(to + i, &(__u32){parse_raw32(ip6 + i)}, 4);
 }
 
+/* The destination address, in the form of the keys. */
+PARSE_INLINE void parse_destination(const struct parse_packet *packet, __u8 ret_address[16])
+{
+    if (packet->version == 4)
+        parse_map_ip4(ret_address, packet->ip + PARSE_IP4_DESTINATION);
+    else
+        parse_copy_ip6(ret_address, packet->ip + PARSE_IP6_DESTINATION);
+}
+
 PARSE_INLINE void parse_fill_ip4(const __u8 *ip, struct pending_key *key,
                                  struct syn_record *record)
 {
     parse_map_ip4(key->source, ip + PARSE_IP4_SOURCE);
-    parse_map_ip4(record->wire_destination, ip + PARSE_IP4_DESTINATION);
     record->ip_id = parse_be16(ip + PARSE_IP4_ID);
     record->ip_fragment = parse_be16(ip + PARSE_IP4_FRAGMENT);
     record->ttl = ip[PARSE_IP4_TTL];
@@ -414,7 +425,6 @@ PARSE_INLINE void parse_fill_ip6(const __u8 *ip, struct pending_key *key,
     __u32 first = parse_be32(ip); /* version 4, traffic class 8, flow label 20 bits */
 
     parse_copy_ip6(key->source, ip + PARSE_IP6_SOURCE);
-    parse_copy_ip6(record->wire_destination, ip + PARSE_IP6_DESTINATION);
     record->flow_label = first & 0xfffff;
     record->tos = (__u8)(first >> 20);
     record->ttl = ip[PARSE_IP6_HOPS];
@@ -455,6 +465,7 @@ PARSE_INLINE void parse_fill(const struct parse_packet *packet, struct pending_k
     else
         parse_fill_ip6(packet->ip, ret_key, ret_record);
     parse_fill_tcp(packet, ret_key, ret_record);
+    parse_destination(packet, ret_record->wire_destination);
     ret_record->ip_version = packet->version;
     ret_record->seen = packet->seen;
     ret_record->payload_length =

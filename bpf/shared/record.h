@@ -122,6 +122,8 @@ _Static_assert(sizeof(struct alias_entry) == 136, "layout of alias_entry");
  * captures nothing. */
 #define PORTS_WORDS 1024
 
+#define PREFIXES_MAX 4096
+
 /* Key of `prefixes`, a longest-prefix-match trie of destinations; IPv4 prefixes are 96 bits longer.
  * Consulted only when capture_config.use_prefixes is set. */
 struct prefix_key {

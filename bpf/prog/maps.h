@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The maps (layouts and meaning: record.h), the same for every program: the loader makes them once and
+ * gives each object the same ones. */
+#ifndef MAPS_H
+#define MAPS_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "record.h"
+
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 131072);
+    __type(key, struct pending_key);
+    __type(value, struct syn_record);
+} pending SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 65536);
+    __type(key, struct tuple_key);
+    __type(value, struct live_entry);
+} live SEC(".maps");
+
+/* Most hosts have no NAT between hook and socket: memory only for what is there. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, 65536);
+    __type(key, struct tuple_key);
+    __type(value, struct alias_entry);
+} alias SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, PORTS_WORDS);
+    __type(key, __u32);
+    __type(value, __u64);
+} ports SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_LPM_TRIE);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, PREFIXES_MAX);
+    __type(key, struct prefix_key);
+    __type(value, __u8);
+} prefixes SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct capture_config);
+} config SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct capture_meta);
+} meta SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct capture_counters);
+} counters SEC(".maps");
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE struct capture_counters *own_counters(void)
+{
+    return bpf_map_lookup_elem(&counters, &(__u32){0});
+}
+
+/* For paths where a second look-up does not matter. */
+INLINE void count(enum capture_counter counter)
+{
+    struct capture_counters *own = own_counters();
+
+    if (own)
+        own->values[counter]++;
+}
+
+#endif
