@@ -5,8 +5,8 @@ import sys
 import traceback
 
 sys.dont_write_bytecode = True
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "../../envoy"))
+E2E = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(E2E, "../../envoy"))
 from lab import *  # noqa: F403 - all of it is meant
 
 # Beside envoy.yaml's listener: one without its early header mutation, and one with the network filter.
@@ -14,7 +14,7 @@ BARE_PORT, TCP_PORT = 8081, 8082
 
 
 def more_listeners():
-    with open(os.path.join(HERE, "listeners.yaml")) as file:
+    with open(os.path.join(E2E, "listeners.yaml")) as file:
         return file.read()
 
 

@@ -92,7 +92,7 @@ def flood(cases, lab):
 
 def main(cases):
     lab = Lab()
-    lab.serve(lab.copy(os.path.join(HERE, "policy.yaml")))
+    lab.serve(lab.copy(os.path.join(E2E, "policy.yaml")))
     lab.start_upstream()
     lab.start_envoy()
     spoofing(cases, lab)
