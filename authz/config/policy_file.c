@@ -267,7 +267,7 @@ int policy_file_load(const char *path, struct policy **ret_policy, struct diag *
 {
     CLEANUP(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
     CLEANUP(freep) char *buffer = NULL;
-    size_t length;
+    size_t length = 0;
     int r;
 
     diag_set_file(diag, path);

@@ -120,7 +120,7 @@ static int parse_ip_options_length(struct cursor *cursor, struct signature_patte
     static const struct bounded LENGTH = {0, UINT8_MAX, ':',
                                           "IP options length: expected a number and then ':'",
                                           "IP options length must be 0..255"};
-    int32_t length;
+    int32_t length = 0;
     int r = take_bounded(cursor, &LENGTH, &length);
 
     if (r == 0)
@@ -132,7 +132,7 @@ static int parse_mss(struct cursor *cursor, struct signature_pattern *pattern)
 {
     static const struct bounded MSS = {
         0, UINT16_MAX, ':', "MSS: expected a number or *, and then ':'", "MSS must be 0..65535"};
-    int32_t mss;
+    int32_t mss = 0;
     int r;
 
     pattern->any_mss = take(cursor, STR("*:"));
@@ -155,7 +155,7 @@ static int parse_window(struct cursor *cursor, struct signature_pattern *pattern
         [WINDOW_MODULO] = {MODULO_MIN, UINT16_MAX, ',', MALFORMED, "N in %N must be 2..65535"},
     };
     enum window_form form = WINDOW_LITERAL;
-    int32_t value;
+    int32_t value = 0;
     int r;
 
     if (take(cursor, STR("*,"))) {
@@ -176,7 +176,7 @@ static int parse_scale(struct cursor *cursor, struct signature_pattern *pattern)
     static const struct bounded SCALE = {0, UINT8_MAX, ':',
                                          "window scale: expected a number or *, and then ':'",
                                          "window scale must be 0..255"};
-    int32_t scale;
+    int32_t scale = 0;
     int r;
 
     pattern->any_scale = take(cursor, STR("*:"));
