@@ -12,19 +12,26 @@ enum {
     QUIRKS_MAY_APPEAR = QUIRK_ID_ZERO | QUIRK_ECN,
 };
 
+void fit_prepare(struct signature_pattern *pattern)
+{
+    pattern->fields =
+        fit_pack(pattern->window.value, pattern->mss, pattern->scale, pattern->ip_options_length,
+                 pattern->eol_pad, pattern->payload == PAYLOAD_SOME);
+    pattern->mask = fit_pack(pattern->window.form == WINDOW_LITERAL ? UINT16_MAX : 0,
+                             pattern->any_mss ? 0 : UINT16_MAX, pattern->any_scale ? 0 : UINT8_MAX,
+                             UINT8_MAX, UINT8_MAX, pattern->payload == PAYLOAD_ANY ? 0 : UINT8_MAX);
+}
+
 void fit_subject_from_signature(const struct signature *signature, struct fit_subject *ret_subject)
 {
     const struct syn *syn = signature->syn;
 
     *ret_subject = (struct fit_subject){
+        .fields = fit_pack(syn->window, syn->mss, syn->scale, syn->ip_options_length, syn->eol_pad,
+                           syn->payload_length != 0),
         .quirks = syn->quirks,
-        .mss = syn->mss,
-        .scale = syn->scale,
-        .payload = syn->payload_length != 0,
         .ip_version = syn->ip_version,
         .ttl = syn->ttl,
-        .ip_options_length = syn->ip_options_length,
-        .eol_pad = syn->eol_pad,
         .window = syn->window,
         .derived = signature->window,
     };
@@ -41,15 +48,11 @@ void fit_subject_from_pattern(const struct signature_pattern *pattern,
         window = signature_window_derive(&(struct window_inputs){
             .window = window.value, .mss = pattern->mss, .ip_version = pattern->ip_version});
     *ret_subject = (struct fit_subject){
+        .fields = pattern->fields,
+        .wild = ~pattern->mask,
         .quirks = pattern->quirks,
-        .mss = pattern->any_mss ? FIT_WILDCARD : pattern->mss,
-        .scale = pattern->any_scale ? FIT_WILDCARD : pattern->scale,
-        .payload =
-            pattern->payload == PAYLOAD_ANY ? FIT_WILDCARD : pattern->payload == PAYLOAD_SOME,
         .ip_version = pattern->ip_version,
         .ttl = pattern->ttl,
-        .ip_options_length = pattern->ip_options_length,
-        .eol_pad = pattern->eol_pad,
         .window_is_pattern = !literal,
         .window = pattern->window.value,
         .derived = window,
@@ -83,37 +86,29 @@ static enum fit fit_ttl(const struct signature_pattern *pattern, const struct fi
 
 static bool fits_window(const struct signature_window *wanted, const struct fit_subject *subject)
 {
-    if (subject->window_is_pattern)
-        return wanted->form == subject->derived.form && wanted->value == subject->derived.value;
     switch (wanted->form) {
-    case WINDOW_LITERAL:
-        return wanted->value == subject->window;
+    case WINDOW_LITERAL: /* one of the fields */
+        return true;
     case WINDOW_MSS:
     case WINDOW_MTU:
         return wanted->form == subject->derived.form && wanted->value == subject->derived.value;
     case WINDOW_MODULO:
+        if (subject->window_is_pattern)
+            return wanted->form == subject->derived.form && wanted->value == subject->derived.value;
         return subject->window % wanted->value == 0;
     case WINDOW_ANY:
-        return true;
+        return !subject->window_is_pattern || subject->derived.form == WINDOW_ANY;
     }
     return false;
-}
-
-static bool fits_payload(uint8_t wanted, int8_t payload)
-{
-    return wanted == PAYLOAD_ANY || (wanted == PAYLOAD_SOME) == payload;
 }
 
 enum fit fit_pattern(const struct signature_pattern *pattern, const struct fit_subject *subject)
 {
     enum fit quirks, ttl;
 
-    if (pattern->eol_pad != subject->eol_pad ||
-        pattern->ip_options_length != subject->ip_options_length ||
-        (!pattern->any_mss && pattern->mss != subject->mss) ||
-        (!pattern->any_scale && pattern->scale != subject->scale) ||
-        !fits_payload(pattern->payload, subject->payload) ||
-        !fits_window(&pattern->window, subject))
+    if (((pattern->fields ^ subject->fields) | subject->wild) & pattern->mask)
+        return FIT_NO;
+    if (!fits_window(&pattern->window, subject))
         return FIT_NO;
     quirks = fit_quirks(pattern, subject);
     ttl = fit_ttl(pattern, subject);

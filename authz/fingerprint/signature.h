@@ -55,6 +55,7 @@ size_t signature_format(const struct signature *signature, char buffer[SIGNATURE
 
 /* A pattern in the grammar of p0f.fp's `sig` lines. */
 struct signature_pattern {
+    uint64_t fields, mask; /* made from the rest for quick comparison (fit.h) */
     uint32_t quirks;
     struct signature_window window;
     uint16_t mss;

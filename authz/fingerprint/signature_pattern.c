@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
+#include "fit.h"
 #include "signature.h"
 #include "signature_words.h"
 
@@ -194,7 +195,7 @@ static int parse_eol(struct cursor *cursor, struct signature_pattern *pattern)
                                        "eol+N must be the last option, and ':' must follow",
                                        "N in eol+N must be 0..255"};
     struct cursor probe;
-    int32_t pad;
+    int32_t pad = 0;
     int r;
 
     if (!take(cursor, STR("+")))
@@ -316,6 +317,7 @@ int signature_pattern_parse(struct str text, struct signature_pattern *ret_patte
         if (r < 0)
             return r;
     }
+    fit_prepare(&pattern);
     *ret_pattern = pattern;
     return 0;
 }
