@@ -13,7 +13,8 @@ static void each_wire_type_is_read(void **state)
     /* 1: varint 300, 2: fixed64, 3: "ab", 15: fixed32, 16: a tag of two bytes */
     struct str message = STR("\x08\xac\x02"
                              "\x11\x01\x02\x03\x04\x05\x06\x07\x08"
-                             "\x1a\x02" "ab"
+                             "\x1a\x02"
+                             "ab"
                              "\x7d\x0d\x0c\x0b\x0a"
                              "\x80\x01\x01");
     struct pb_field field;
@@ -41,15 +42,16 @@ static void each_wire_type_is_read(void **state)
 static void what_is_no_protobuf_is_refused(void **state)
 {
     static const struct str BAD[] = {
-        STR_INIT("\x08"),             /* a number is missing */
-        STR_INIT("\x08\x80"),         /* and here it does not end */
-        STR_INIT("\x0a\x02" "a"),     /* bytes behind the end */
+        STR_INIT("\x08"),     /* a number is missing */
+        STR_INIT("\x08\x80"), /* and here it does not end */
+        STR_INIT("\x0a\x02"
+                 "a"),                                            /* bytes behind the end */
         STR_INIT("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), /* 2^64-1 of them */
-        STR_INIT("\x00\x00"),         /* field 0 */
-        STR_INIT("\x0b"),             /* a group */
-        STR_INIT("\x0e"),             /* wire type 6 */
-        STR_INIT("\x09\x01"),         /* half a fixed64 */
-        STR_INIT("\x0d\x01"),         /* half a fixed32 */
+        STR_INIT("\x00\x00"),                                     /* field 0 */
+        STR_INIT("\x0b"),                                         /* a group */
+        STR_INIT("\x0e"),                                         /* wire type 6 */
+        STR_INIT("\x09\x01"),                                     /* half a fixed64 */
+        STR_INIT("\x0d\x01"),                                     /* half a fixed32 */
         STR_INIT("\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01"), /* a tag of 11 bytes */
         STR_INIT("\x80\x80\x80\x80\x80\x01\x01"),                 /* field number 2^32 */
     };

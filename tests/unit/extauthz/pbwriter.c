@@ -21,7 +21,9 @@ static void fields_come_out_in_order(void **state)
     pb_put_text(&writer, 1, STR("a"));
     pb_close(&writer, 7, mark);
     pb_put_uint(&writer, 1, 300);
-    assert_true(str_eq(pb_result(&writer), STR("\x08\xac\x02\x3a\x06\x0a\x01" "a\x12\x01" "b")));
+    assert_true(str_eq(pb_result(&writer), STR("\x08\xac\x02\x3a\x06\x0a\x01"
+                                               "a\x12\x01"
+                                               "b")));
 }
 
 static void numbers_survive_the_reader(void **state)
@@ -46,7 +48,8 @@ static void numbers_survive_the_reader(void **state)
 
 static void what_does_not_fit_is_no_message(void **state)
 {
-    const struct str whole = STR("\x12\x03" "abc");
+    const struct str whole = STR("\x12\x03"
+                                 "abc");
     char buffer[8];
 
     (void)state;
@@ -84,8 +87,12 @@ static void text_is_made_utf8(void **state)
 
     (void)state;
     pb_init(&writer, buffer, sizeof(buffer));
-    pb_put_text(&writer, 1, STR("a\xff" "b"));
-    assert_true(str_eq(pb_result(&writer), STR("\x0a\x05" "a\xef\xbf\xbd" "b")));
+    pb_put_text(&writer, 1,
+                STR("a\xff"
+                    "b"));
+    assert_true(str_eq(pb_result(&writer), STR("\x0a\x05"
+                                               "a\xef\xbf\xbd"
+                                               "b")));
 }
 
 int main(void)

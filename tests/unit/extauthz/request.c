@@ -73,10 +73,14 @@ static void assert_text(struct str actual, struct str expected)
 /* Envoy's own bytes (protoc, data-plane-api 84e84367) */
 static void a_request_of_envoy_is_read(void **state)
 {
-    static const struct str WIRE =
-        STR_INIT("\x0a\x37\x0a\x15\x0a\x13\x0a\x11\x12\x0b" "203.0.113.7" "\x18\xa2\x90\x03"
-                 "\x12\x12\x0a\x10\x0a\x0e\x12\x09" "192.0.2.1" "\x18\xbb\x03"
-                 "\x22\x0a\x12\x08\x52\x06" "HTTP/2");
+    static const struct str WIRE = STR_INIT("\x0a\x37\x0a\x15\x0a\x13\x0a\x11\x12\x0b"
+                                            "203.0.113.7"
+                                            "\x18\xa2\x90\x03"
+                                            "\x12\x12\x0a\x10\x0a\x0e\x12\x09"
+                                            "192.0.2.1"
+                                            "\x18\xbb\x03"
+                                            "\x22\x0a\x12\x08\x52\x06"
+                                            "HTTP/2");
     struct fixture *f = *state;
     const struct subject *subject = &f->request.subject;
     char text[ENDPOINT_TEXT_MAX];
@@ -97,13 +101,19 @@ static void a_request_of_envoy_is_read(void **state)
 static void the_builder_of_these_tests_writes_envoys_bytes(void **state)
 {
     struct fixture *f = *state;
-    const struct check_wire check = {
-        .source = "203.0.113.7", .source_port = 51234, .destination = "192.0.2.1",
-        .destination_port = 443, .has_http = true, .protocol = "HTTP/2"};
+    const struct check_wire check = {.source = "203.0.113.7",
+                                     .source_port = 51234,
+                                     .destination = "192.0.2.1",
+                                     .destination_port = 443,
+                                     .has_http = true,
+                                     .protocol = "HTTP/2"};
     struct str wire = check_wire_write(&check, f->buffer, sizeof(f->buffer));
 
     assert_int_equal(wire.len, 0x39);
-    assert_memory_equal(wire.ptr, "\x0a\x37\x0a\x15\x0a\x13\x0a\x11\x12\x0b" "203.0.113.7", 21);
+    assert_memory_equal(wire.ptr,
+                        "\x0a\x37\x0a\x15\x0a\x13\x0a\x11\x12\x0b"
+                        "203.0.113.7",
+                        21);
 }
 
 static void an_empty_request_has_no_peer_and_no_http(void **state)
@@ -120,8 +130,10 @@ static void an_empty_request_has_no_peer_and_no_http(void **state)
 static void without_a_request_it_is_the_network_filter(void **state)
 {
     struct fixture *f = *state;
-    const struct check_wire check = {.source = "192.0.2.7", .source_port = 1,
-                                     .destination = "192.0.2.1", .destination_port = 443};
+    const struct check_wire check = {.source = "192.0.2.7",
+                                     .source_port = 1,
+                                     .destination = "192.0.2.1",
+                                     .destination_port = 443};
 
     assert_int_equal(decode_check(f, &check), REQUEST_OK);
     assert_int_equal(f->request.subject.peer, PEER_TCP);
@@ -139,7 +151,8 @@ static void each_kind_of_peer_is_told_apart(void **state)
         {{.source = "fe80::1%eth0", .source_port = 9}, PEER_TCP, "[fe80::1]:9"},
         {{.source = "2001:db8::1", .source_port = 65535}, PEER_TCP, "[2001:db8::1]:65535"},
         {{.source = "192.0.2.7", .source_port = 9, .has_http = true, .protocol = "HTTP/3"},
-         PEER_HTTP3, "192.0.2.7:9"},
+         PEER_HTTP3,
+         "192.0.2.7:9"},
         {{.source_is_pipe = true}, PEER_PIPE, NULL},
         {{.source_is_internal = true}, PEER_INTERNAL, NULL},
         {{.source_is_pipe = true, .has_http = true, .protocol = "HTTP/3"}, PEER_PIPE, NULL},
@@ -204,8 +217,8 @@ static void header_values_reach_their_slots_in_both_forms(void **state)
     struct fixture *f = *state;
 
     for (int raw = 0; raw <= 1; raw++) {
-        const struct check_wire check = {.has_http = true, .headers = HEADERS, .header_count = 6,
-                                         .has_raw_headers = raw};
+        const struct check_wire check = {
+            .has_http = true, .headers = HEADERS, .header_count = 6, .has_raw_headers = raw};
 
         assert_int_equal(decode_check(f, &check), REQUEST_OK);
         assert_text(f->request.subject.headers[SLOT_AGENT], STR("one,,th\x00ree"));
@@ -229,12 +242,9 @@ static void other_spellings_of_owned_headers_are_collected(void **state)
     static const struct str HEADERS[][2] = {
         {STR_INIT("x-tcp-p0f"), STR_INIT("forged")}, /* owned: set or removed anyway */
         {STR_INIT("X-Tcp-P0f"), STR_INIT("forged")}, /* the same name to HTTP */
-        {STR_INIT("x_tcp_p0f"), STR_INIT("forged")},
-        {STR_INIT("X_TCP-p0f"), STR_INIT("forged")},
-        {STR_INIT("x-raw"), STR_INIT("forged")},
-        {STR_INIT("x_raw"), STR_INIT("forged")},
-        {STR_INIT("x-tcp-p0f2"), STR_INIT("fine")},
-        {STR_INIT("x-tcp-p0"), STR_INIT("fine")},
+        {STR_INIT("x_tcp_p0f"), STR_INIT("forged")}, {STR_INIT("X_TCP-p0f"), STR_INIT("forged")},
+        {STR_INIT("x-raw"), STR_INIT("forged")},     {STR_INIT("x_raw"), STR_INIT("forged")},
+        {STR_INIT("x-tcp-p0f2"), STR_INIT("fine")},  {STR_INIT("x-tcp-p0"), STR_INIT("fine")},
     };
     struct fixture *f = *state;
     const struct check_wire check = {.has_http = true, .headers = HEADERS, .header_count = 8};
@@ -250,8 +260,9 @@ static void more_spellings_than_we_keep_are_oversize(void **state)
 {
     struct str headers[REQUEST_VARIANTS_MAX + 1][2];
     struct fixture *f = *state;
-    struct check_wire check = {.has_http = true, .has_raw_headers = true,
-                               .headers = (const struct str (*)[2])headers,
+    struct check_wire check = {.has_http = true,
+                               .has_raw_headers = true,
+                               .headers = (const struct str(*)[2])headers,
                                .header_count = REQUEST_VARIANTS_MAX};
 
     for (size_t i = 0; i <= REQUEST_VARIANTS_MAX; i++) {
@@ -275,8 +286,10 @@ static void hostile_names_and_values_are_only_bytes(void **state)
         {STR_INIT("cookie"), STR_INIT("\xff\x00\r\n")},
     };
     struct fixture *f = *state;
-    const struct check_wire check = {.has_http = true, .method = "GE\nT",
-                                     .headers = (const struct str (*)[2])headers, .header_count = 5};
+    const struct check_wire check = {.has_http = true,
+                                     .method = "GE\nT",
+                                     .headers = (const struct str(*)[2])headers,
+                                     .header_count = 5};
 
     memset(long_name, 'x', sizeof(long_name));
     assert_int_equal(decode_check(f, &check), REQUEST_OK);
@@ -289,10 +302,11 @@ static void broken_bytes_are_malformed(void **state)
 {
     static const struct str ROWS[] = {
         STR_INIT("\x0a"),
-        STR_INIT("\x0a\x05" "a"),
+        STR_INIT("\x0a\x05"
+                 "a"),
         STR_INIT("\x0a\xff\xff\xff\xff\x0f"),
-        STR_INIT("\x08\x01"),                             /* attributes as a number */
-        STR_INIT("\x0a\x06\x22\x04\x12\x02\x1a\x05"),     /* header entry beyond its message */
+        STR_INIT("\x08\x01"),                                 /* attributes as a number */
+        STR_INIT("\x0a\x06\x22\x04\x12\x02\x1a\x05"),         /* header entry beyond its message */
         STR_INIT("\x0a\x08\x22\x06\x12\x04\x1a\x02\x08\x01"), /* key as a number */
         STR_INIT("\x0a\x08\x22\x06\x12\x04\x1a\x02\x0a\x05"), /* key beyond its entry */
         STR_INIT("GET / HTTP/1.1\r\n\r\n"),
@@ -328,7 +342,10 @@ static void other_fields_are_stepped_over(void **state)
     for (int i = 0; i < 200; i++)
         pb_close(&writer, 1, metadata);
     pb_close(&writer, 11, metadata);
-    pb_put_bytes(&writer, 10, STR("\x0a\x01" "k\x12\x01" "v"));
+    pb_put_bytes(&writer, 10,
+                 STR("\x0a\x01"
+                     "k\x12\x01"
+                     "v"));
     pb_put_uint(&writer, 3, 1);
     pb_close(&writer, 1, attributes);
     assert_int_equal(decode(f, pb_result(&writer)), REQUEST_OK);
@@ -341,9 +358,13 @@ static void a_small_arena_is_oversize_and_nothing_else(void **state)
         {STR_INIT("user-agent"), STR_INIT("two")},
         {STR_INIT("x_tcp_p0f"), STR_INIT("forged")},
     };
-    const struct check_wire check = {.source = "192.0.2.7", .source_port = 9,
-                                     .destination = "192.0.2.1", .destination_port = 443,
-                                     .has_http = true, .path = "/", .headers = HEADERS,
+    const struct check_wire check = {.source = "192.0.2.7",
+                                     .source_port = 9,
+                                     .destination = "192.0.2.1",
+                                     .destination_port = 443,
+                                     .has_http = true,
+                                     .path = "/",
+                                     .headers = HEADERS,
                                      .header_count = 3};
     struct fixture *f = *state;
     struct str wire = check_wire_write(&check, f->buffer, sizeof(f->buffer));

@@ -63,8 +63,9 @@ static void allow_with_header_removal_and_metadata(void **state)
     response_put_header(&writer, STR("x-p0f-os"), STR("Linux"));
     pb_close(&writer, RESPONSE_OK, mark);
     response_put_status(&writer, RPC_OK);
-    assert_hex(&writer, "0a001a2312150a110a08782d7030662d6f7312054c696e757812002a0a782d7030662d7065657222"
-                        "0f0a0d0a026f7312071a054c696e7578");
+    assert_hex(&writer,
+               "0a001a2312150a110a08782d7030662d6f7312054c696e757812002a0a782d7030662d7065657222"
+               "0f0a0d0a026f7312071a054c696e7578");
 }
 
 static void header_values_are_made_valid(void **state)

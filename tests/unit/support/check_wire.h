@@ -22,8 +22,8 @@ struct check_wire {
     bool has_raw_headers; /* encode_raw_headers: a HeaderMap with raw values */
 };
 
-static inline void check_wire_put_peer(struct pbwriter *writer, unsigned number, const char *address,
-                                       unsigned port)
+static inline void check_wire_put_peer(struct pbwriter *writer, unsigned number,
+                                       const char *address, unsigned port)
 {
     size_t peer = pb_open(writer), address_mark, socket;
 
@@ -39,8 +39,10 @@ static inline void check_wire_put_peer(struct pbwriter *writer, unsigned number,
     pb_close(writer, number, peer);
 }
 
-/* A peer whose Address holds another kind than a socket address: `kind` is the number of the field. */
-static inline void check_wire_put_other_peer(struct pbwriter *writer, unsigned number, unsigned kind)
+/* A peer whose Address holds another kind than a socket address: `kind` is the number of the field.
+ */
+static inline void check_wire_put_other_peer(struct pbwriter *writer, unsigned number,
+                                             unsigned kind)
 {
     size_t peer = pb_open(writer), address;
 
