@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Forged SYNs against real connections: the record stays that of the connection. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "conn.h"
+#include "packet.h"
+
+enum { PORT = 8080, SOURCE_PORT = 33333, THIRD_ACK_DELAY_MS = 100, FLOOD = 1000000 };
+
+#define GHOST "10.77.7.7" /* no interface owns it */
+
+/* The real SYN and the forged one differ in all that a fingerprint is made of. */
+static const struct segment REAL = {
+    .source = GHOST,
+    .destination = "10.77.0.2",
+    .source_port = SOURCE_PORT,
+    .destination_port = PORT,
+    .seq = 0x11111111,
+    .flags = FLAG_SYN,
+    .ttl = 61,
+    .window = 5840,
+    .mss = 1400,
+};
+
+static struct segment forged(void)
+{
+    struct segment segment = REAL;
+
+    segment.seq = 0x22222222;
+    segment.ttl = 120;
+    segment.window = 1024;
+    segment.mss = 536;
+    return segment;
+}
+
+static void assert_real(const struct watch *watch, const struct flow *flow)
+{
+    struct syn_answer answer = watch_ask(watch, flow);
+
+    assert_answer(answer, SYN_STATE_VERIFIED, SYN_REASON_NONE);
+    assert_int_equal(answer.syn.isn, REAL.seq);
+    assert_int_equal(answer.syn.mss, REAL.mss);
+    assert_int_equal(answer.syn.ttl, REAL.ttl);
+    assert_int_equal(answer.syn.window, REAL.window);
+}
+
+struct scene {
+    struct stage stage;
+    struct watch watch;
+    int raw;
+};
+
+static void scene_make(struct scene *scene)
+{
+    stage_make(&scene->stage);
+    raw_announce(&scene->stage.server, GHOST);
+    watch_start(&scene->watch, &scene->stage.server, "near", PORT);
+    scene->raw = raw_open(&scene->stage.client, "far");
+}
+
+static void scene_done(struct scene *scene)
+{
+    close(scene->raw);
+    watch_done(&scene->watch);
+    stage_done(&scene->stage);
+}
+
+/* Real SYN, forged SYN, and the third segment of the real handshake 100 ms later. */
+static int shake_hands_slowly(struct scene *scene, int listener, struct flow *ret_flow)
+{
+    struct segment forgery = forged();
+    uint32_t syn_ack_seq;
+
+    raw_send(scene->raw, &REAL);
+    syn_ack_seq = raw_wait_syn_ack(scene->raw, GHOST, SOURCE_PORT);
+    raw_send(scene->raw, &forgery);
+    sleep_ms(THIRD_ACK_DELAY_MS);
+    raw_finish(scene->raw, &REAL, syn_ack_seq);
+    return accept_flow(listener, ret_flow);
+}
+
+static void forged_syn_before_the_third_segment_is_not_taken(void **state)
+{
+    struct scene scene;
+    struct flow flow;
+    int listener, server;
+
+    (void)state;
+    scene_make(&scene);
+    listener = listen_in(&scene.stage.server, "10.77.0.2", PORT);
+    server = shake_hands_slowly(&scene, listener, &flow);
+    assert_real(&scene.watch, &flow);
+    assert_int_equal(watch_counter(&scene.watch, COUNTER_SYN_STORED), 2);
+    assert_int_equal(watch_counter(&scene.watch, COUNTER_ALIAS_STORED), 0);
+    reset(&server);
+    close(listener);
+    scene_done(&scene);
+}
+
+/* `rule` sends PORT elsewhere; the listener is there, Envoy reports the destination of the wire. */
+static void behind_nat(const char *rule, const char *listen_address, uint16_t listen_port)
+{
+    struct scene scene;
+    struct flow socket_flow, wire_flow = flow_text(GHOST, SOURCE_PORT, "10.77.0.2", PORT);
+    int listener, server;
+
+    scene_make(&scene);
+    netns_run(&scene.stage.server,
+              "ip addr add 10.77.0.3/16 dev near && nft 'add table ip t; add chain ip t pre { type nat hook "
+              "prerouting priority -100; }; add rule ip t pre tcp dport %d %s'",
+              PORT, rule);
+    listener = listen_in(&scene.stage.server, listen_address, listen_port);
+    server = shake_hands_slowly(&scene, listener, &socket_flow);
+    assert_int_equal(socket_flow.destination.port, listen_port);
+    assert_real(&scene.watch, &socket_flow);
+    assert_real(&scene.watch, &wire_flow);
+    assert_int_equal(watch_counter(&scene.watch, COUNTER_ALIAS_STORED), 1);
+
+    reset(&server);
+    assert_becomes(&scene.watch, &wire_flow, SYN_STATE_MISSING, SYN_REASON_NOT_SEEN);
+    assert_becomes(&scene.watch, &socket_flow, SYN_STATE_MISSING, SYN_REASON_FILTERED);
+    close(listener);
+    scene_done(&scene);
+}
+
+static void forged_syn_is_not_taken_behind_redirect(void **state)
+{
+    (void)state;
+    behind_nat("redirect to :15006", "0.0.0.0", 15006);
+}
+
+static void forged_syn_is_not_taken_behind_dnat(void **state)
+{
+    (void)state;
+    behind_nat("dnat to 10.77.0.3:9000", "10.77.0.3", 9000);
+}
+
+static void forged_syns_on_a_live_tuple_change_nothing(void **state)
+{
+    struct scene scene;
+    struct flow flow;
+    struct segment forgery = forged();
+    int listener, server;
+
+    (void)state;
+    scene_make(&scene);
+    listener = listen_in(&scene.stage.server, "10.77.0.2", PORT);
+    server = shake_hands_slowly(&scene, listener, &flow);
+    for (uint32_t i = 0; i < 20; i++) {
+        forgery.seq += i;
+        raw_send(scene.raw, &forgery);
+        assert_real(&scene.watch, &flow);
+    }
+    sleep_ms(20);
+    assert_real(&scene.watch, &flow);
+    reset(&server);
+    close(listener);
+    scene_done(&scene);
+}
+
+static void live_entry_survives_a_million_forged_syns(void **state)
+{
+    struct scene scene;
+    struct flow flow;
+    struct segment forgery = forged();
+    int listener, server;
+
+    (void)state;
+    scene_make(&scene);
+    listener = listen_in(&scene.stage.server, "10.77.0.2", PORT);
+    server = shake_hands_slowly(&scene, listener, &flow);
+    while (watch_counter(&scene.watch, COUNTER_SYN_STORED) < FLOOD) {
+        (void)raw_flood(scene.raw, &forgery, 20000);
+        assert_real(&scene.watch, &flow);
+    }
+    assert_int_equal(watch_counter(&scene.watch, COUNTER_SYN_INSERT_FAILED), 0);
+    assert_real(&scene.watch, &flow);
+    reset(&server);
+
+    /* and the next connection finds its SYN again */
+    server = shake_hands_slowly(&scene, listener, &flow);
+    assert_real(&scene.watch, &flow);
+    reset(&server);
+    close(listener);
+    scene_done(&scene);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(forged_syn_before_the_third_segment_is_not_taken),
+        cmocka_unit_test(forged_syn_is_not_taken_behind_redirect),
+        cmocka_unit_test(forged_syn_is_not_taken_behind_dnat),
+        cmocka_unit_test(forged_syns_on_a_live_tuple_change_nothing),
+        cmocka_unit_test(live_entry_survives_a_million_forged_syns),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
