@@ -17,6 +17,7 @@ struct check_wire {
     bool source_is_pipe, source_is_internal;
     bool has_http;
     const char *method, *path, *protocol;
+    struct str host;
     const struct str (*headers)[2];
     size_t header_count;
     bool has_raw_headers; /* encode_raw_headers: a HeaderMap with raw values */
@@ -75,6 +76,8 @@ static inline void check_wire_put_http(struct pbwriter *writer, const struct che
         check_wire_put_headers(writer, check);
     if (check->protocol)
         pb_put_bytes(writer, 10, str_from(check->protocol));
+    if (check->host.ptr)
+        pb_put_bytes(writer, 5, check->host);
     if (check->path)
         pb_put_bytes(writer, 4, str_from(check->path));
     if (!check->has_raw_headers)

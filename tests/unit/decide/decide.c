@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "decide.h"
+#include "fake_source.h"
+#include "signature.h"
+#include "test_policy.h"
+
+/* UNKNOWN without a fingerprint: then the verdict is a denial of its own kind. */
+static const char POLICY[] =
+    "version: 1\n"
+    "rules:\n"
+    "  - id: linux\n"
+    "    when: {signature: \"4:64:0:1460:mss*44,7:mss,sok,ts,nop,ws:df,id+:0\"}\n"
+    "    then: allow\n"
+    "default: deny\n"
+    "on_unknown: deny\n";
+
+struct fixture {
+    struct policy *policy;
+    struct arena arena;
+};
+
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+
+    *state = f;
+    f->policy = test_policy_parse(POLICY);
+    return f->policy && arena_init(&f->arena, 1 << 16) == 0 ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+
+    arena_done(&f->arena);
+    policy_unref(f->policy);
+    free(f);
+    return 0;
+}
+
+static struct subject tcp_subject(void)
+{
+    struct subject subject = {
+        .peer = PEER_TCP, .source = {.port = 40000}, .destination = {.port = 443}};
+
+    (void)addr_parse(STR("192.0.2.7"), &subject.source.addr);
+    (void)addr_parse(STR("192.0.2.1"), &subject.destination.addr);
+    return subject;
+}
+
+static enum decide_status run(struct fixture *f, const struct fake_source *source,
+                              struct subject *subject, struct decision *ret_decision)
+{
+    arena_reset(&f->arena);
+    return decide(&source->base, f->policy, ON_FAULT_ERROR, subject, &f->arena, ret_decision);
+}
+
+static void a_syn_becomes_a_signature_and_a_verdict(void **state)
+{
+    static const enum syn_state STATES[] = {SYN_STATE_VERIFIED, SYN_STATE_CAPTURED};
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < 2; i++) {
+        struct fake_source source = fake_source_with_syn(STATES[i]);
+        struct subject subject = tcp_subject();
+        struct decision decision;
+
+        assert_int_equal(run(f, &source, &subject, &decision), DECIDE_OK);
+        assert_int_equal(subject.syn_state, STATES[i]);
+        assert_true(str_eq(subject.p0f, STR(FAKE_SIGNATURE)));
+        assert_non_null(subject.signature);
+        assert_int_equal(decision.verdict, VERDICT_ALLOW);
+        assert_int_equal(decision.reason, DECISION_RULE);
+    }
+}
+
+static void the_source_is_asked_for_the_whole_tuple(void **state)
+{
+    struct fixture *f = *state;
+    struct flow asked = {0};
+    struct fake_source source = fake_source_with_syn(SYN_STATE_VERIFIED);
+    struct subject subject = tcp_subject();
+    struct decision decision;
+
+    source.asked = &asked;
+    assert_int_equal(run(f, &source, &subject, &decision), DECIDE_OK);
+    assert_true(addr_eq(&asked.source.addr, &subject.source.addr));
+    assert_true(addr_eq(&asked.destination.addr, &subject.destination.addr));
+    assert_int_equal(asked.source.port, 40000);
+    assert_int_equal(asked.destination.port, 443);
+}
+
+static void without_a_syn_the_fingerprint_is_unobservable(void **state)
+{
+    static const struct syn_answer ROWS[] = {
+        {.state = SYN_STATE_MISSING, .reason = SYN_REASON_NOT_SEEN},
+        {.state = SYN_STATE_MISSING, .reason = SYN_REASON_NO_SOURCE},
+        {.state = SYN_STATE_AMBIGUOUS},
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
+        struct fake_source source = fake_source_without_syn(ROWS[i].state, ROWS[i].reason);
+        struct subject subject = tcp_subject();
+        struct decision decision;
+
+        assert_int_equal(run(f, &source, &subject, &decision), DECIDE_OK);
+        assert_int_equal(subject.syn_state, ROWS[i].state);
+        assert_int_equal(subject.syn_reason, ROWS[i].reason);
+        assert_null(subject.signature);
+        assert_null(subject.p0f.ptr);
+        assert_int_equal(decision.verdict, VERDICT_DENY);
+        assert_int_equal(decision.reason, DECISION_UNKNOWN);
+    }
+}
+
+/* The source would say yes: it must not be asked. */
+static void peers_that_are_not_tcp_are_unsupported(void **state)
+{
+    static const struct {
+        enum peer_kind peer;
+        enum syn_reason reason;
+    } ROWS[] = {
+        {PEER_HTTP3, SYN_REASON_HTTP3},
+        {PEER_PIPE, SYN_REASON_PIPE},
+        {PEER_INTERNAL, SYN_REASON_INTERNAL},
+        {PEER_NONE, SYN_REASON_NONE},
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
+        struct flow asked = {.source.port = 7};
+        struct fake_source source = fake_source_with_syn(SYN_STATE_VERIFIED);
+        struct subject subject = tcp_subject();
+        struct decision decision;
+
+        source.asked = &asked;
+        subject.peer = ROWS[i].peer;
+        assert_int_equal(run(f, &source, &subject, &decision), DECIDE_OK);
+        assert_int_equal(subject.syn_state, SYN_STATE_UNSUPPORTED);
+        assert_int_equal(subject.syn_reason, ROWS[i].reason);
+        assert_null(subject.p0f.ptr);
+        assert_int_equal(asked.source.port, 7);
+    }
+}
+
+static void half_a_tuple_finds_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_source source = fake_source_with_syn(SYN_STATE_VERIFIED);
+    struct subject subject = tcp_subject();
+    struct decision decision;
+
+    subject.destination = (struct endpoint){0};
+    assert_int_equal(run(f, &source, &subject, &decision), DECIDE_OK);
+    assert_int_equal(subject.syn_state, SYN_STATE_MISSING);
+    assert_null(subject.p0f.ptr);
+}
+
+static void our_fault_is_no_decision_unless_the_policy_shall_decide(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_source source =
+        fake_source_without_syn(SYN_STATE_UNAVAILABLE, SYN_REASON_MAP_ERROR);
+    struct subject subject = tcp_subject();
+    struct decision decision;
+
+    assert_int_equal(run(f, &source, &subject, &decision), DECIDE_FAULT);
+    assert_int_equal(
+        decide(&source.base, f->policy, ON_FAULT_POLICY, &subject, &f->arena, &decision),
+        DECIDE_OK);
+    assert_int_equal(subject.syn_state, SYN_STATE_UNAVAILABLE);
+    assert_int_equal(decision.verdict, VERDICT_DENY);
+    assert_int_equal(decision.reason, DECISION_UNKNOWN);
+}
+
+static void a_full_arena_is_oversize(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_source source = fake_source_with_syn(SYN_STATE_VERIFIED);
+    enum decide_status status = DECIDE_OVERSIZE;
+    size_t cap;
+
+    for (cap = 0; status != DECIDE_OK && cap < 1 << 14; cap++) {
+        struct subject subject = tcp_subject();
+        struct decision decision;
+        struct arena arena;
+
+        assert_int_equal(arena_init(&arena, cap), 0);
+        status = decide(&source.base, f->policy, ON_FAULT_ERROR, &subject, &arena, &decision);
+        assert_true(status == DECIDE_OVERSIZE || status == DECIDE_OK);
+        arena_done(&arena);
+    }
+    assert_int_equal(status, DECIDE_OK);
+    assert_true(cap > SIGNATURE_TEXT_MAX);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_syn_becomes_a_signature_and_a_verdict),
+        cmocka_unit_test(the_source_is_asked_for_the_whole_tuple),
+        cmocka_unit_test(without_a_syn_the_fingerprint_is_unobservable),
+        cmocka_unit_test(peers_that_are_not_tcp_are_unsupported),
+        cmocka_unit_test(half_a_tuple_finds_nothing),
+        cmocka_unit_test(our_fault_is_no_decision_unless_the_policy_shall_decide),
+        cmocka_unit_test(a_full_arena_is_oversize),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
