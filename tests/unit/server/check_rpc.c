@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "check_rpc.h"
+#include "check_wire.h"
+#include "fake_source.h"
+
+static const char POLICY[] = "version: 1\n"
+                             "rules:\n"
+                             "  - id: enrich\n"
+                             "    then: continue\n"
+                             "    request_headers: {set: {x-tcp-p0f: \"%{p0f}\"}}\n"
+                             "default: allow\n"
+                             "on_unknown: skip\n";
+
+struct fixture {
+    char path[64];
+    struct policy_store *store;
+    struct fake_source source;
+    struct check_rpc rpc;
+    char wire[1 << 16];
+};
+
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    struct diag diag = {0};
+    FILE *file;
+
+    *state = f;
+    (void)snprintf(f->path, sizeof(f->path), "/tmp/synauthz-check-test-XXXXXX");
+    file = fdopen(mkstemp(f->path), "w");
+    if (!file || fputs(POLICY, file) < 0 || fclose(file) != 0)
+        return -1;
+    f->source = fake_source_with_syn(SYN_STATE_VERIFIED);
+    return policy_store_open(f->path, &f->store, &diag);
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+
+    policy_store_freep(&f->store);
+    (void)unlink(f->path);
+    free(f);
+    return 0;
+}
+
+static void open_rpc(struct fixture *f, size_t arena_bytes)
+{
+    const struct check_rpc_config config = {
+        .store = f->store, .source = &f->source.base, .arena_bytes = arena_bytes};
+
+    assert_int_equal(check_rpc_init(&f->rpc, &config), 0);
+}
+
+static struct str some_wire(struct fixture *f)
+{
+    static const struct str HEADERS[][2] = {{STR_INIT("x_tcp_p0f"), STR_INIT("forged")},
+                                            {STR_INIT("accept"), STR_INIT("*/*")}};
+    const struct check_wire check = {.source = "192.0.2.7",
+                                     .source_port = 40000,
+                                     .destination = "192.0.2.1",
+                                     .destination_port = 443,
+                                     .has_http = true,
+                                     .path = "/",
+                                     .headers = HEADERS,
+                                     .header_count = 2};
+
+    return check_wire_write(&check, f->wire, sizeof(f->wire));
+}
+
+static enum check_outcome ask(struct fixture *f, struct str wire, struct str *ret_reply)
+{
+    check_rpc_begin(&f->rpc);
+    return check_rpc_answer(&f->rpc, wire, ret_reply);
+}
+
+static void each_arena_that_is_too_small_denies(void **state)
+{
+    struct fixture *f = *state;
+    struct str wire = some_wire(f), reply;
+    enum check_outcome outcome = CHECK_OVERSIZE;
+    size_t cap = 0;
+
+    for (; outcome != CHECK_ALLOWED && cap < 1 << 17; cap += cap < 8192 ? 1 : 16) {
+        check_response *response;
+
+        open_rpc(f, cap);
+        outcome = ask(f, wire, &reply);
+        assert_true(outcome == CHECK_OVERSIZE || outcome == CHECK_ALLOWED);
+        response = check_response_read(reply);
+        assert_non_null(response);
+        assert_int_equal(response->status->code, outcome == CHECK_ALLOWED ? 0 : 7);
+        check_response_freep(&response);
+        check_rpc_done(&f->rpc);
+    }
+    assert_int_equal(outcome, CHECK_ALLOWED);
+    assert_true(cap > REPLY_BYTES_MAX);
+}
+
+static void each_cut_of_a_request_is_malformed(void **state)
+{
+    struct fixture *f = *state;
+    struct str wire = some_wire(f);
+
+    open_rpc(f, CHECK_ARENA_BYTES);
+    for (size_t length = 1; length < wire.len; length++) {
+        struct str reply = {NULL, 0};
+
+        assert_int_equal(ask(f, (struct str){wire.ptr, length}, &reply), CHECK_MALFORMED);
+        assert_null(reply.ptr);
+    }
+    check_rpc_done(&f->rpc);
+}
+
+static void a_fault_has_no_reply(void **state)
+{
+    struct fixture *f = *state;
+    struct str reply = {NULL, 0};
+
+    f->source = fake_source_without_syn(SYN_STATE_UNAVAILABLE, SYN_REASON_MAP_ERROR);
+    open_rpc(f, CHECK_ARENA_BYTES);
+    assert_int_equal(ask(f, some_wire(f), &reply), CHECK_FAULT);
+    assert_null(reply.ptr);
+    check_rpc_done(&f->rpc);
+}
+
+static void a_request_too_large_to_be_read_is_denied(void **state)
+{
+    struct fixture *f = *state;
+    struct str reply;
+    check_response *response;
+
+    open_rpc(f, CHECK_ARENA_BYTES);
+    check_rpc_begin(&f->rpc);
+    assert_int_equal(check_rpc_refuse_size(&f->rpc, &reply), CHECK_OVERSIZE);
+    response = check_response_read(reply);
+    assert_int_equal(response->denied_response->status->code, 431);
+    check_response_freep(&response);
+    check_rpc_done(&f->rpc);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(each_arena_that_is_too_small_denies, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(each_cut_of_a_request_is_malformed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_fault_has_no_reply, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_request_too_large_to_be_read_is_denied, set_up,
+                                        tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

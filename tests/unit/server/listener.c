@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <dirent.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "listener.h"
+
+struct fixture {
+    char folder[64], path[96], spec[160];
+    struct listener listener;
+    struct diag diag;
+};
+
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+
+    *state = f;
+    f->listener.fd = -1;
+    (void)snprintf(f->folder, sizeof(f->folder), "/tmp/synauthz-listener-XXXXXX");
+    if (!mkdtemp(f->folder))
+        return -1;
+    (void)snprintf(f->path, sizeof(f->path), "%s/s", f->folder);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+
+    listener_done(&f->listener);
+    (void)unlink(f->path);
+    assert_int_equal(rmdir(f->folder), 0); /* nothing else was left in it */
+    free(f);
+    return 0;
+}
+
+static int open_with(struct fixture *f, const char *options)
+{
+    (void)snprintf(f->spec, sizeof(f->spec), "unix:%s%s", f->path, options);
+    diag_clear(&f->diag);
+    return listener_open(str_from(f->spec), &f->listener, &f->diag);
+}
+
+static int connect_to(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), r;
+
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    r = connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+    (void)close(fd);
+    return r;
+}
+
+static void a_path_is_bound_with_mode_and_group(void **state)
+{
+    static const struct {
+        const char *options;
+        mode_t mode;
+        gid_t group;
+    } ROWS[] = {
+        {"", 0600, (gid_t)-1},
+        {",mode=0666", 0666, (gid_t)-1},
+        {",mode=640", 0640, (gid_t)-1},
+        {",group=65534", 0660, 65534},
+        {",group=nogroup,mode=0620", 0620, 65534},
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
+        struct stat st;
+
+        if (geteuid() != 0 && ROWS[i].group != (gid_t)-1)
+            continue; /* only root gives files away */
+        assert_int_equal(open_with(f, ROWS[i].options), 0);
+        assert_int_equal(lstat(f->path, &st), 0);
+        assert_int_equal(st.st_mode & 07777, ROWS[i].mode);
+        if (ROWS[i].group != (gid_t)-1)
+            assert_int_equal(st.st_gid, ROWS[i].group);
+        assert_false(f->listener.is_tcp);
+        assert_true(fcntl(f->listener.fd, F_GETFL) & O_NONBLOCK);
+        assert_int_equal(connect_to(f->path), 0);
+        listener_done(&f->listener);
+    }
+}
+
+static void a_second_server_takes_the_path_over(void **state)
+{
+    struct fixture *f = *state;
+    struct listener first;
+
+    assert_int_equal(open_with(f, ""), 0);
+    first = f->listener;
+    assert_int_equal(open_with(f, ""), 0);
+    listener_done(&first); /* does not unlink what is not its own any more */
+    assert_int_equal(connect_to(f->path), 0);
+    listener_done(&f->listener);
+    assert_int_equal(connect_to(f->path), -ECONNREFUSED);
+    assert_int_equal(open_with(f, ""), 0); /* over a dead socket */
+    assert_int_equal(connect_to(f->path), 0);
+}
+
+static void what_is_not_a_socket_is_left_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct stat st;
+
+    assert_int_equal(close(open(f->path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600)), 0);
+    assert_int_equal(open_with(f, ""), -EEXIST);
+    assert_non_null(strstr(f->diag.text, "not a socket"));
+    assert_int_equal(lstat(f->path, &st), 0);
+    assert_true(S_ISREG(st.st_mode));
+    (void)unlink(f->path);
+    assert_int_equal(symlink("/nowhere", f->path), 0);
+    assert_int_equal(open_with(f, ""), -EEXIST);
+}
+
+static void the_length_limit_is_that_of_the_temporary_name(void **state)
+{
+    struct fixture *f = *state;
+    char spec[200], name[128];
+    enum { LIMIT = 107 - 9 };
+
+    memset(name, 'n', sizeof(name));
+    (void)snprintf(spec, sizeof(spec), "unix:%s/%.*s", f->folder, (int)(LIMIT - strlen(f->folder)),
+                   name); /* one too many */
+    assert_int_equal(listener_open(str_from(spec), &f->listener, &f->diag), -ENAMETOOLONG);
+    assert_non_null(strstr(f->diag.text, "98 bytes"));
+    spec[strlen(spec) - 1] = '\0';
+    assert_int_equal(listener_open(str_from(spec), &f->listener, &f->diag), 0);
+    assert_int_equal(connect_to(spec + 5), 0);
+    assert_int_equal(unlink(spec + 5), 0);
+}
+
+static void an_abstract_name_has_no_file(void **state)
+{
+    struct fixture *f = *state;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char spec[64];
+    int length = snprintf(spec, sizeof(spec), "unix:@synauthz-test-%d", getpid()) - 5;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(listener_open(str_from(spec), &f->listener, &f->diag), 0);
+    memcpy(address.sun_path + 1, spec + 6, (size_t)length - 1);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address,
+                             (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)length)),
+                     0);
+    (void)close(fd);
+}
+
+static void tcp_takes_both_families_and_says_when_it_cannot(void **state)
+{
+    struct fixture *f = *state;
+    struct listener second;
+    char spec[32];
+    int tries;
+
+    for (tries = 0; tries < 50; tries++) { /* a free port, by trying */
+        (void)snprintf(spec, sizeof(spec), "[::1]:%d", 20000 + (getpid() + tries * 97) % 10000);
+        if (listener_open(str_from(spec), &f->listener, &f->diag) == 0)
+            break;
+        diag_clear(&f->diag);
+    }
+    assert_true(tries < 50);
+    assert_true(f->listener.is_tcp);
+    assert_int_equal(listener_open(str_from(spec), &second, &f->diag), -EADDRINUSE);
+    assert_non_null(strstr(f->diag.text, "cannot bind"));
+}
+
+static void bad_specs_are_explained(void **state)
+{
+    static const struct {
+        const char *spec, *says;
+    } ROWS[] = {
+        {"", "expected unix:/path"},
+        {"/run/x", "expected unix:/path"},
+        {"localhost:80", "expected unix:/path"},
+        {"127.0.0.1", "expected unix:/path"},
+        {"127.0.0.1:70000", "expected unix:/path"},
+        {"unix:", "absolute path or @name"},
+        {"unix:relative", "absolute path or @name"},
+        {"unix:/", "absolute path or @name"},
+        {"unix:@", "absolute path or @name"},
+        {"unix:/tmp/x,mode=9", "octal mode"},
+        {"unix:/tmp/x,mode=0888", "octal mode"},
+        {"unix:/tmp/x,mode=7777", "octal mode"},
+        {"unix:/tmp/x,mode=", "octal mode"},
+        {"unix:/tmp/x,group=no-such-group-here", "no such group"},
+        {"unix:/tmp/x,owner=me", "unknown option 'owner=me'"},
+        {"unix:@x,mode=0600", "abstract name has no mode"},
+        {"unix:/tmp/no-such-folder/x", "No such file"},
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
+        diag_clear(&f->diag);
+        assert_true(listener_open(str_from(ROWS[i].spec), &f->listener, &f->diag) < 0);
+        assert_non_null(strstr(f->diag.text, ROWS[i].says));
+        assert_int_equal(f->listener.fd, -1);
+    }
+}
+
+#define LISTENER_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        LISTENER_TEST(a_path_is_bound_with_mode_and_group),
+        LISTENER_TEST(a_second_server_takes_the_path_over),
+        LISTENER_TEST(what_is_not_a_socket_is_left_alone),
+        LISTENER_TEST(the_length_limit_is_that_of_the_temporary_name),
+        LISTENER_TEST(an_abstract_name_has_no_file),
+        LISTENER_TEST(tcp_takes_both_families_and_says_when_it_cannot),
+        LISTENER_TEST(bad_specs_are_explained),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
