@@ -5,7 +5,6 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/capability.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -47,28 +46,26 @@ static uint64_t effective_capabilities(void)
     return (uint64_t)data[1].effective << 32 | data[0].effective;
 }
 
-/* The names of the capabilities we lack: "CAP_BPF CAP_PERFMON ".  CAP_SYS_ADMIN includes these two. */
+/* The names of the capabilities we lack, each after a blank.  CAP_SYS_ADMIN stands for all of them. */
 static void list_missing_capabilities(char *text, size_t size)
 {
     static const struct {
         unsigned number;
-        bool in_sys_admin;
         const char *name;
     } NEEDED[] = {
-        {CAP_BPF, true, "CAP_BPF"},
-        {CAP_PERFMON, true, "CAP_PERFMON"},
-        {CAP_NET_ADMIN, false, "CAP_NET_ADMIN"},
+        {CAP_BPF, "CAP_BPF"},
+        {CAP_PERFMON, "CAP_PERFMON"},
+        {CAP_NET_ADMIN, "CAP_NET_ADMIN"},
     };
     uint64_t have = effective_capabilities();
-    bool admin = have >> CAP_SYS_ADMIN & 1;
     size_t used = 0;
 
     text[0] = '\0';
-    for (size_t i = 0; i < sizeof(NEEDED) / sizeof(NEEDED[0]); i++) {
-        if (have >> NEEDED[i].number & 1 || (admin && NEEDED[i].in_sys_admin))
-            continue;
-        used += (size_t)snprintf(text + used, size - used, " %s", NEEDED[i].name);
-    }
+    if (have >> CAP_SYS_ADMIN & 1)
+        return;
+    for (size_t i = 0; i < sizeof(NEEDED) / sizeof(NEEDED[0]); i++)
+        if (!(have >> NEEDED[i].number & 1))
+            used += (size_t)snprintf(text + used, size - used, " %s", NEEDED[i].name);
 }
 
 /* The value after `label` in a file of lines, or "unknown". */
