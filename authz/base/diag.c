@@ -12,7 +12,8 @@ static void replace_control_characters(char *text)
             *text = '?';
 }
 
-static void set_text(struct diag *diag, struct place place, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void set_text(struct diag *diag, struct place place,
+                                                           const char *format, va_list args)
 {
     if (!diag || diag->text[0])
         return;
@@ -85,4 +86,18 @@ const char *diag_nearest(struct str word, const char *const *candidates, size_t 
         }
     }
     return best;
+}
+
+const char *diag_words(const char *const *candidates, size_t count, char *buffer, size_t size)
+{
+    size_t used = 0;
+
+    buffer[0] = '\0';
+    for (size_t i = 0; i < count && used < size; i++) {
+        const char *separator = i == 0 ? "" : i + 1 == count ? " or " : ", ";
+        int written = snprintf(buffer + used, size - used, "%s%s", separator, candidates[i]);
+
+        used += written > 0 ? (size_t)written : 0;
+    }
+    return buffer;
 }

@@ -48,4 +48,7 @@ void diag_format(const struct diag *diag, char *buffer, size_t size);
  * letters differ).  `count` candidates. */
 const char *diag_nearest(struct str word, const char *const *candidates, size_t count);
 
+/* The candidates as "a, b or c" in `buffer`, which it returns; cut where they do not fit. */
+const char *diag_words(const char *const *candidates, size_t count, char *buffer, size_t size);
+
 #endif

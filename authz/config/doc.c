@@ -2,30 +2,20 @@
 #include "doc.h"
 
 #include <errno.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <yaml.h>
 
 #include "cleanup.h"
+#include "doc_text.h"
 
 struct doc {
     struct node *root;
 };
 
-/* A position in the text that moves forward with the parser's marks.  libyaml counts characters,
- * editors and our messages count bytes. */
-struct cursor {
-    size_t offset;
-    size_t line_offset;
-    size_t line;   /* from 0 */
-    size_t column; /* from 0, in characters */
-};
-
 struct builder {
     yaml_parser_t parser;
-    struct str text;
-    struct cursor cursor;
+    struct doc_text source;
     size_t nodes;
     struct diag *diag;
 };
@@ -95,136 +85,22 @@ const char *node_found(const struct node *node, char buffer[NODE_FOUND_MAX])
         return "a sequence";
     if (node_is_empty(node))
         return "nothing";
-    if (node->text.len > shown)
-        (void)snprintf(buffer, NODE_FOUND_MAX, "\"%.*s...\"", (int)shown, node->text.ptr);
-    else
-        (void)snprintf(buffer, NODE_FOUND_MAX, "\"%" PRIstr "\"", STR_ARG(node->text));
+    (void)snprintf(buffer, NODE_FOUND_MAX, "\"%" PRIstr "%s\"",
+                   STR_ARG(doc_text_cut(node->text, shown)), node->text.len > shown ? "..." : "");
     return buffer;
-}
-
-/* --- positions */
-
-/* Length of the line break at `s`, 0 if there is none: those of YAML 1.1, as libyaml counts lines.
- */
-static size_t break_length(struct str s)
-{
-    static const struct str BREAKS[] = {
-        STR_INIT("\r\n"),     STR_INIT("\n"),           STR_INIT("\r"),
-        STR_INIT("\xc2\x85"), STR_INIT("\xe2\x80\xa8"), STR_INIT("\xe2\x80\xa9"),
-    };
-
-    for (size_t i = 0; i < sizeof(BREAKS) / sizeof(BREAKS[0]); i++)
-        if (str_has_prefix(s, BREAKS[i]))
-            return BREAKS[i].len;
-    return 0;
-}
-
-/* The first character of `s`.  Returns its length in bytes, or 0 when it is not UTF-8. */
-static size_t utf8_decode(struct str s, uint32_t *ret_character)
-{
-    static const uint32_t FIRST_OF_LENGTH[] = {0, 0, 0x80, 0x800, 0x10000};
-    unsigned char lead = (unsigned char)s.ptr[0];
-    size_t length = lead < 0x80 ? 1 : lead < 0xc0 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-    uint32_t character = length == 1 ? lead : lead & (0x7fu >> length);
-
-    if (length == 0 || length > s.len || lead >= 0xf8)
-        return 0;
-    for (size_t i = 1; i < length; i++) {
-        if (((unsigned char)s.ptr[i] & 0xc0) != 0x80)
-            return 0;
-        character = character << 6 | ((unsigned char)s.ptr[i] & 0x3f);
-    }
-    if (character < FIRST_OF_LENGTH[length] || character > 0x10ffff)
-        return 0;
-    *ret_character = character;
-    return length;
-}
-
-/* The characters that YAML allows in a file, as libyaml reads its specification. */
-static bool is_printable(uint32_t c)
-{
-    if (c < 0xa0)
-        return c == '\t' || c == '\n' || c == '\r' || c == 0x85 || (c >= 0x20 && c <= 0x7e);
-    return c <= 0xd7ff || (c >= 0xe000 && c <= 0xfffd && c != 0xfeff) || c >= 0x10000;
-}
-
-static void cursor_step(struct cursor *cursor, struct str text)
-{
-    struct str rest = str_from_offset(text, cursor->offset);
-    size_t length = break_length(rest);
-    uint32_t character;
-
-    if (length) {
-        cursor->offset += length;
-        cursor->line_offset = cursor->offset;
-        cursor->line++;
-        cursor->column = 0;
-        return;
-    }
-    cursor->offset += utf8_decode(rest, &character); /* check_text() has seen that it is one */
-    cursor->column++;
-}
-
-static bool cursor_is_behind(const struct cursor *cursor, const yaml_mark_t *mark)
-{
-    return cursor->line < mark->line ||
-           (cursor->line == mark->line && cursor->column < mark->column);
-}
-
-static struct place cursor_place(const struct cursor *cursor)
-{
-    return (struct place){(unsigned)cursor->line + 1,
-                          (unsigned)(cursor->offset - cursor->line_offset) + 1};
-}
-
-/* Moves the cursor to `mark`.  Marks go forward except in error messages. */
-static struct place place_of(struct builder *b, const yaml_mark_t *mark)
-{
-    struct cursor *cursor = &b->cursor;
-
-    if (cursor->line > mark->line || (cursor->line == mark->line && cursor->column > mark->column))
-        *cursor = (struct cursor){0};
-    while (cursor->offset < b->text.len && cursor_is_behind(cursor, mark))
-        cursor_step(cursor, b->text);
-    return cursor_place(cursor);
-}
-
-/* What stands in the file from the cursor to the end of its line, for messages; cut when long. */
-static struct str rest_of_line(const struct builder *b)
-{
-    struct str rest = str_from_offset(b->text, b->cursor.offset);
-    size_t len = 0;
-
-    while (len < rest.len && len < 40 && break_length(str_from_offset(rest, len)) == 0)
-        len++;
-    return (struct str){rest.ptr, len};
 }
 
 /* --- text that is no YAML */
 
-/* NUL, control characters and broken UTF-8 are refused before libyaml sees them. */
-static int check_text(struct builder *b)
+static struct place place_of(struct builder *b, const yaml_mark_t *mark)
 {
-    struct cursor *cursor = &b->cursor;
-
-    while (cursor->offset < b->text.len) {
-        struct str rest = str_from_offset(b->text, cursor->offset);
-        uint32_t character;
-
-        if (utf8_decode(rest, &character) == 0 || !is_printable(character))
-            return diag_set_at(b->diag, -EINVAL, cursor_place(cursor),
-                               "found byte 0x%02x, expected a text file in UTF-8",
-                               (unsigned char)rest.ptr[0]);
-        cursor_step(cursor, b->text);
-    }
-    *cursor = (struct cursor){0};
-    return 0;
+    return doc_text_seek(&b->source, mark->line, mark->column);
 }
 
-/* A value in quotes, as it should have been written, for the end of a message. */
+/* `place` is where the source is now. */
 static int say_quote_it(struct builder *b, struct place place, const char *why)
 {
-    struct str found = rest_of_line(b);
+    struct str found = doc_text_rest_of_line(&b->source);
 
     return diag_set_at(b->diag, -EINVAL, place,
                        "found %" PRIstr ", but %s: put the whole text in quotes (\"...\")",
@@ -249,6 +125,12 @@ static int scanner_failure(struct builder *b, struct place place, char found)
     case '>':
     case '|':
         return say_quote_it(b, place, "an unquoted '>' or '|' begins a YAML block");
+    case '"':
+    case '\'':
+        return diag_set_at(b->diag, -EINVAL, place,
+                           "found a quoted text that is wrong or has no "
+                           "end: %s",
+                           b->parser.problem);
     case '@':
     case '`':
         return say_quote_it(b, place, "unquoted text cannot begin with '@' or '`'");
@@ -257,9 +139,17 @@ static int scanner_failure(struct builder *b, struct place place, char found)
     }
 }
 
-static char char_at_cursor(const struct builder *b)
+/* Does libyaml speak about something whose beginning says more than the place where it went wrong?
+ */
+static bool failed_inside(const char *context)
 {
-    return b->cursor.offset < b->text.len ? b->text.ptr[b->cursor.offset] : '\0';
+    static const char *const CONTEXTS[] = {"alias", "anchor", "tag", "block scalar",
+                                           "quoted scalar"};
+
+    for (size_t i = 0; i < sizeof(CONTEXTS) / sizeof(CONTEXTS[0]); i++)
+        if (strstr(context, CONTEXTS[i]))
+            return true;
+    return false;
 }
 
 /* libyaml refused the text: say it in our words where it is a known trap, in its own otherwise. */
@@ -269,28 +159,20 @@ static int parser_failure(struct builder *b)
     const char *problem = parser->problem ? parser->problem : "not YAML";
     const char *context = parser->context ? parser->context : "";
     struct place place;
-    int r;
 
     if (parser->error == YAML_MEMORY_ERROR)
         return diag_set(b->diag, -ENOMEM, "out of memory");
-    /* aliases, anchors, tags and blocks begin where the context is, not where it went wrong */
-    if (strstr(context, "alias") || strstr(context, "anchor") || strstr(context, "tag") ||
-        strstr(context, "block scalar")) {
-        place = place_of(b, &parser->context_mark);
-        r = scanner_failure(b, place, char_at_cursor(b));
-        if (r < 0)
-            return r;
-    }
-    place = place_of(b, &parser->problem_mark);
-    if (strstr(problem, "cannot start any token")) {
-        r = scanner_failure(b, place, char_at_cursor(b));
-        if (r < 0)
-            return r;
-    }
-    if (char_at_cursor(b) == ':')
+    place = place_of(b, failed_inside(context) ? &parser->context_mark : &parser->problem_mark);
+    if (failed_inside(context) || strstr(problem, "cannot start any token"))
+        if (scanner_failure(b, place, doc_text_char(&b->source)) < 0)
+            return -EINVAL;
+    if (doc_text_char(&b->source) == ':')
         return diag_set_at(b->diag, -EINVAL, place,
                            "found a second ': ' in one value: put the whole text in quotes "
                            "(\"...\"), or correct the indentation if it is a key");
+    if (context[0] && parser->context_mark.line + 1 < place.line)
+        return diag_set_at(b->diag, -EINVAL, place, "not valid YAML: %s %s that begins in line %zu",
+                           problem, context, parser->context_mark.line + 1);
     return diag_set_at(b->diag, -EINVAL, place, "not valid YAML: %s%s%s", problem,
                        context[0] ? " " : "", context);
 }
@@ -338,7 +220,7 @@ static int refuse_anchor_and_tag(struct builder *b, const yaml_event_t *event, c
 /* How much of the text stands in the file as it is, up to the first line break, escape or fold. */
 static size_t count_verbatim(const struct builder *b, unsigned opening, struct str text)
 {
-    struct str source = str_from_offset(b->text, b->cursor.offset + opening);
+    struct str source = str_from_offset(b->source.text, b->source.offset + opening);
     size_t len = 0;
 
     while (len < text.len && len < source.len && source.ptr[len] == text.ptr[len] &&
@@ -558,7 +440,7 @@ static int build_document(struct builder *b, struct node **ret_root)
     if (r < 0)
         return r;
     if (found)
-        return diag_set_at(b->diag, -EINVAL, cursor_place(&b->cursor),
+        return diag_set_at(b->diag, -EINVAL, doc_text_place(&b->source),
                            "found a second document, expected one file with one document");
     *ret_root = TAKE_PTR(root);
     return 0;
@@ -568,7 +450,7 @@ int doc_parse(struct str text, struct doc **ret_doc, struct diag *diag)
 {
     static const struct str BYTE_ORDER_MARK = STR_INIT("\xef\xbb\xbf");
     CLEANUP(doc_freep) struct doc *doc = calloc(1, sizeof(*doc));
-    struct builder b = {.text = text, .diag = diag};
+    struct builder b = {.diag = diag};
     int r;
 
     if (!doc)
@@ -576,16 +458,17 @@ int doc_parse(struct str text, struct doc **ret_doc, struct diag *diag)
     if (text.len > DOC_BYTES_MAX)
         return diag_set(diag, -EINVAL, "found more than %d bytes", DOC_BYTES_MAX);
     if (text.len == 0)
-        b.text = STR("");
+        text = STR(""); /* libyaml wants a pointer */
     if (str_has_prefix(text, BYTE_ORDER_MARK))
-        b.text = str_from_offset(text, BYTE_ORDER_MARK.len);
-    r = check_text(&b);
+        text = str_from_offset(text, BYTE_ORDER_MARK.len);
+    r = doc_text_check(text, diag);
     if (r < 0)
         return r;
+    b.source.text = text;
     if (!yaml_parser_initialize(&b.parser))
         return diag_set(diag, -ENOMEM, "out of memory");
     yaml_parser_set_encoding(&b.parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&b.parser, (const unsigned char *)b.text.ptr, b.text.len);
+    yaml_parser_set_input_string(&b.parser, (const unsigned char *)text.ptr, text.len);
     r = build_document(&b, &doc->root);
     yaml_parser_delete(&b.parser);
     if (r < 0)

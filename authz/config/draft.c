@@ -29,20 +29,6 @@ int draft_expect_text(struct draft *draft, const struct node *node, const char *
 
 enum { WORDS_TEXT_MAX = 320 };
 
-/* "a, b or c", cut where it does not fit */
-static void list_words(const char *const *words, size_t count, char text[WORDS_TEXT_MAX])
-{
-    size_t used = 0;
-
-    text[0] = '\0';
-    for (size_t i = 0; i < count && used < WORDS_TEXT_MAX; i++) {
-        const char *separator = i == 0 ? "" : i + 1 == count ? " or " : ", ";
-        int written = snprintf(text + used, WORDS_TEXT_MAX - used, "%s%s", separator, words[i]);
-
-        used += written > 0 ? (size_t)written : 0;
-    }
-}
-
 int draft_unknown(struct draft *draft, struct place place, const char *what, struct str word,
                   const char *const *known, size_t count)
 {
@@ -53,9 +39,8 @@ int draft_unknown(struct draft *draft, struct place place, const char *what, str
         return diag_set_at(draft->diag, -EINVAL, place,
                            "unknown %s: \"%" PRIstr "\"; did you mean \"%s\"?", what, STR_ARG(word),
                            near);
-    list_words(known, count, all);
     return diag_set_at(draft->diag, -EINVAL, place, "unknown %s: \"%" PRIstr "\"; expected %s",
-                       what, STR_ARG(word), all);
+                       what, STR_ARG(word), diag_words(known, count, all, sizeof(all)));
 }
 
 int draft_read_word(struct draft *draft, const struct node *node, const char *const *words,
@@ -64,7 +49,7 @@ int draft_read_word(struct draft *draft, const struct node *node, const char *co
     char all[WORDS_TEXT_MAX], found[NODE_FOUND_MAX];
     const char *near;
 
-    list_words(words, count, all);
+    (void)diag_words(words, count, all, sizeof(all));
     if (node->kind == NODE_SCALAR)
         for (size_t i = 0; i < count; i++)
             if (str_eq(node->text, str_from(words[i]))) {

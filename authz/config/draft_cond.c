@@ -3,6 +3,7 @@
 #include "draft.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "cleanup.h"
 #include "fact.h"
@@ -54,7 +55,8 @@ static int read_operand(struct reader *reader, const struct fact *fact, const st
     if (r < 0 && !inner.text[0])
         return no_room(reader, node, r);
     if (r < 0)
-        return diag_set_at(reader->draft->diag, r, node_place_at(node, offset), "%s%s", inner.text,
+        return diag_set_at(reader->draft->diag, r, node_place_at(node, offset), "%s%s%s",
+                           fact->type == FACT_SIGNATURE ? "wrong signature: " : "", inner.text,
                            comma_hint(fact, node));
     return 0;
 }
@@ -95,6 +97,7 @@ static int read_operator(struct reader *reader, const struct fact *fact, uint32_
                          const struct node *node)
 {
     const char *known[COND_OPERATOR_COUNT_];
+    char test_of_fact[64];
     size_t count = 0;
 
     for (int op = 0; op < COND_OPERATOR_COUNT_; op++) {
@@ -104,7 +107,8 @@ static int read_operator(struct reader *reader, const struct fact *fact, uint32_
         if (str_eq(node->key, str_from(known[count - 1])))
             return read_test(reader, fact, slot, (enum cond_operator)op, node);
     }
-    return draft_unknown(reader->draft, node->key_place, "test", node->key, known, count);
+    (void)snprintf(test_of_fact, sizeof(test_of_fact), "test of \"%s\"", fact->name);
+    return draft_unknown(reader->draft, node->key_place, test_of_fact, node->key, known, count);
 }
 
 /* Each key is an operator, except `skipped`; all must hold. */

@@ -127,11 +127,6 @@ static int slot_of(struct str **slots, size_t *count, struct str name)
     return (int)(*count)++;
 }
 
-static uint32_t rule_index(const struct draft *draft)
-{
-    return (uint32_t)(draft->rule - draft->policy->rules);
-}
-
 /* One more effect on a request header; the array has room. */
 static int add_header_effect(struct draft *draft, struct place place, struct str name, bool remove,
                              struct effect **ret_effect)
@@ -152,8 +147,7 @@ static int add_header_effect(struct draft *draft, struct place place, struct str
                                STR_ARG(name), other->remove ? "removed" : "set", other->place.line);
     }
     *ret_effect = &rule->request_headers[rule->request_header_count++];
-    **ret_effect = (struct effect){
-        .slot = (uint32_t)slot, .rule = rule_index(draft), .remove = remove, .place = place};
+    **ret_effect = (struct effect){.slot = (uint32_t)slot, .remove = remove, .place = place};
     return 0;
 }
 
@@ -252,8 +246,7 @@ static int read_metadata_entry(struct draft *draft, const struct node *node)
     if (slot < 0)
         return draft_no_memory(draft);
     effect = &draft->rule->metadata[draft->rule->metadata_count++];
-    *effect = (struct effect){
-        .slot = (uint32_t)slot, .rule = rule_index(draft), .place = node->key_place};
+    *effect = (struct effect){.slot = (uint32_t)slot, .place = node->key_place};
     return draft_read_template(draft, node, &effect->value);
 }
 

@@ -289,6 +289,7 @@ static int parse_word(const struct fact *fact, struct str text, uint64_t *ret_in
                       struct diag *diag)
 {
     const char *words[WORDS_MAX], *near;
+    char all[256];
     size_t count = 0;
 
     for (unsigned i = fact->word_first; i < fact->word_end && count < WORDS_MAX; i++) {
@@ -301,11 +302,10 @@ static int parse_word(const struct fact *fact, struct str text, uint64_t *ret_in
     near = diag_nearest(text, words, count);
     if (near)
         return diag_set(diag, -EINVAL,
-                        "found \"%" PRIstr "\", which \"%s\" never is; did you mean "
-                        "\"%s\"?",
+                        "found \"%" PRIstr "\", which is no %s; did you mean \"%s\"?",
                         STR_ARG(text), fact->name, near);
-    return diag_set(diag, -EINVAL, "found \"%" PRIstr "\", which \"%s\" never is", STR_ARG(text),
-                    fact->name);
+    return diag_set(diag, -EINVAL, "found \"%" PRIstr "\", which is no %s; expected %s",
+                    STR_ARG(text), fact->name, diag_words(words, count, all, sizeof(all)));
 }
 
 static int parse_number(const struct fact *fact, struct str text, uint64_t *ret_number,

@@ -5,8 +5,9 @@
  * top to bottom:
  *
  *     YES      allow, deny: decides, ends     continue: its effects are collected, goes on
- *     UNKNOWN  on_unknown (the rule's, else the policy's): deny ends with reason unknown:<rule>;
- * skip goes on (a continue rule always skips) NO       goes on
+ *     UNKNOWN  on_unknown (the rule's, else the policy's) applies: deny ends with the reason
+ *              unknown:<rule>; skip goes on; a continue rule always skips
+ *     NO       goes on
  *
  * and at the end the policy's default.  For one header or metadata key the later rule wins, by
  * slots: each name that any rule can set, remove or write has one, so merging is an assignment.  */
@@ -32,11 +33,9 @@ enum rule_then { RULE_DENY = 0, RULE_ALLOW, RULE_CONTINUE };
 
 enum on_unknown { ON_UNKNOWN_UNSET = 0, ON_UNKNOWN_DENY, ON_UNKNOWN_SKIP };
 
-/* One mutation of a request header or one metadata key.  In its template %{rule} is the rule that
- * it stands in. */
+/* One mutation of a request header or one metadata key. */
 struct effect {
     uint32_t slot; /* into decision.request_headers or decision.metadata */
-    uint32_t rule; /* into policy.rules */
     bool remove;   /* request headers only: remove the header, `value` is unused */
     struct template *value;
     struct place place;

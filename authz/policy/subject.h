@@ -2,8 +2,8 @@
 /* What one Check is about: everything a rule may see.
  *
  * All text is borrowed from the call (request bytes or its arena).  Three cases of a fact: a value;
- * observed absent (the request has none); unobservable (nothing could be seen, so tests are UNKNOWN).
- * fact.[ch] is the only reader of these fields for rules. */
+ * observed absent (the request has none); unobservable (nothing could be seen, so tests are
+ * UNKNOWN). fact.[ch] is the only reader of these fields for rules. */
 #ifndef SUBJECT_H
 #define SUBJECT_H
 
@@ -17,17 +17,17 @@ struct signature;
 
 /* What stands at the other end of the connection, by the request. Only TCP peers can have a SYN. */
 enum peer_kind {
-    PEER_NONE = 0,  /* the request names no source */
+    PEER_NONE = 0, /* the request names no source */
     PEER_TCP,
     PEER_HTTP3,
     PEER_PIPE,
-    PEER_INTERNAL,  /* an internal listener of Envoy's */
+    PEER_INTERNAL, /* an internal listener of Envoy's */
 };
 
 struct subject {
     /* the connection */
     enum peer_kind peer;
-    struct endpoint source;            /* family 0: observed absent (pipe, internal listener, none) */
+    struct endpoint source; /* family 0: observed absent (pipe, internal listener, none) */
     struct endpoint destination;
 
     /* its SYN, filled in by decide */
@@ -40,8 +40,9 @@ struct subject {
     bool has_http;
     struct str method, path, host, scheme, protocol; /* path without the query; ptr NULL: absent */
 
-    /* Values of the headers that the policy reads: index = slot of the policy's header_table; ptr NULL:
-     * absent.  A repeated header is joined with "," as Envoy does.  NULL when there is no HTTP request. */
+    /* Values of the headers that the policy reads: index = slot of the policy's header_table; ptr
+     * NULL: absent.  A repeated header is joined with "," as Envoy does.  NULL when there is no
+     * HTTP request. */
     const struct str *headers;
 };
 

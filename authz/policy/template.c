@@ -86,6 +86,7 @@ static void add_literal(struct compiler *c, struct str bytes)
 static int unknown_name(const struct compiler *c, struct str name, size_t offset)
 {
     const char *names[FACT_NAMES_MAX + NAME_COUNT], *near;
+    char all[320];
     size_t count = fact_names(true, names);
     const struct fact *fact = fact_find(name);
     struct place place = place_at(c, offset);
@@ -99,8 +100,12 @@ static int unknown_name(const struct compiler *c, struct str name, size_t offset
     for (size_t i = 0; i < NAME_COUNT; i++)
         names[count++] = NAMES[i].name;
     near = diag_nearest(name, names, count);
-    return diag_set_at(c->diag, -EINVAL, place, "unknown fact \"%" PRIstr "\"%s%s%s", STR_ARG(name),
-                       near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    if (near)
+        return diag_set_at(c->diag, -EINVAL, place,
+                           "unknown fact \"%" PRIstr "\"; did you mean \"%s\"?", STR_ARG(name),
+                           near);
+    return diag_set_at(c->diag, -EINVAL, place, "unknown fact \"%" PRIstr "\"; expected %s",
+                       STR_ARG(name), diag_words(names, count, all, sizeof(all)));
 }
 
 /* What is between the braces: NAME or NAME|DEFAULT. */

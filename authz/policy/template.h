@@ -13,9 +13,9 @@
 
 struct template;
 
-/* What templates know besides the facts of the subject. */
+/* What templates know besides the facts of the subject; ptr NULL: absent. */
 struct template_names {
-    struct str rule;
+    struct str rule; /* the one that decided, wherever the template stands */
     struct str policy;
     struct str revision;
     struct str decision_id;

@@ -6,8 +6,8 @@
  *      U    N U U       U    U U Y      U  U
  *      Y    N U Y       Y    Y Y Y      Y  N
  *
- * A rule fires on TRI_YES only; one place (policy.c) turns TRI_UNKNOWN into an outcome.  Compare by name; never
- * use a tri as a bool. */
+ * A rule fires on TRI_YES only; one place (policy.c) turns TRI_UNKNOWN into an outcome.  Compare by
+ * name; never use a tri as a bool. */
 #ifndef TRI_H
 #define TRI_H
 

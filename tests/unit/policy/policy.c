@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "cleanup.h"
+#include "cond.h"
+
+/* Rules over two facts that the subjects below make NO, UNKNOWN or YES. */
+enum when { ALWAYS = 0, NO, UNKNOWN, YES };
+
+enum { EFFECTS_MAX = 3, RULES_MAX = 4, HEADER_SLOTS = 3, METADATA_SLOTS = 2 };
+
+struct rule_row {
+    enum when when;
+    enum rule_then then;
+    enum on_unknown on_unknown;
+    int set[EFFECTS_MAX];      /* header slots from 1; negative: removed */
+    int metadata[EFFECTS_MAX]; /* metadata slots from 1 */
+};
+
+static struct cond *new_cond(enum when when)
+{
+    CLEANUP(cond_builder_done) struct cond_builder builder = {0};
+    struct str fact = when == UNKNOWN ? STR("p0f") : STR("http.path");
+
+    assert_int_equal(cond_builder_test(&builder, fact_find(fact), 0, COND_PRESENT, when == YES), 0);
+    return cond_builder_finish(&builder);
+}
+
+static struct effect *new_effects(const int slots[EFFECTS_MAX], size_t *ret_count)
+{
+    struct effect *effects = calloc(EFFECTS_MAX, sizeof(*effects));
+
+    assert_non_null(effects);
+    for (*ret_count = 0; *ret_count < EFFECTS_MAX && slots[*ret_count]; (*ret_count)++) {
+        int slot = slots[*ret_count];
+
+        effects[*ret_count].remove = slot < 0;
+        effects[*ret_count].slot = (uint32_t)(slot < 0 ? -slot : slot) - 1;
+    }
+    return effects;
+}
+
+static struct policy *new_policy(const struct rule_row *rows, size_t count, enum verdict fallback)
+{
+    struct policy *policy = NULL;
+
+    assert_int_equal(policy_new(&policy), 0);
+    policy->default_verdict = fallback;
+    policy->rules = calloc(count + 1, sizeof(*policy->rules));
+    policy->header_slots = calloc(HEADER_SLOTS, sizeof(*policy->header_slots));
+    policy->header_slot_count = HEADER_SLOTS;
+    policy->metadata_slots = calloc(METADATA_SLOTS, sizeof(*policy->metadata_slots));
+    policy->metadata_slot_count = METADATA_SLOTS;
+    assert_true(policy->rules && policy->header_slots && policy->metadata_slots);
+    for (size_t i = 0; i < count; i++) {
+        struct rule *rule = &policy->rules[policy->rule_count++];
+
+        rule->then = rows[i].then;
+        rule->on_unknown = rows[i].on_unknown;
+        rule->when = rows[i].when == ALWAYS ? NULL : new_cond(rows[i].when);
+        rule->request_headers = new_effects(rows[i].set, &rule->request_header_count);
+        rule->metadata = new_effects(rows[i].metadata, &rule->metadata_count);
+    }
+    return policy;
+}
+
+static const struct subject SUBJECT = {.has_http = true, .path = STR_INIT("/")};
+
+/* --- verdicts */
+
+static const struct {
+    const char *what;
+    struct rule_row rules[RULES_MAX];
+    size_t rule_count;
+    enum verdict fallback;
+    enum verdict verdict;
+    enum decision_reason reason;
+    int rule; /* that decided, -1: none */
+    size_t unknown_count;
+} VERDICTS[] = {
+    {"no rule: default allow", {{0}}, 0, VERDICT_ALLOW, VERDICT_ALLOW, DECISION_DEFAULT, -1, 0},
+    {"no rule: default deny", {{0}}, 0, VERDICT_DENY, VERDICT_DENY, DECISION_DEFAULT, -1, 0},
+    {"the first that fires decides",
+     {{.when = NO, .then = RULE_DENY},
+      {.when = YES, .then = RULE_ALLOW},
+      {.when = YES, .then = RULE_DENY}},
+     3,
+     VERDICT_DENY,
+     VERDICT_ALLOW,
+     DECISION_RULE,
+     1,
+     0},
+    {"a rule without a condition fires",
+     {{.when = ALWAYS, .then = RULE_DENY}},
+     1,
+     VERDICT_ALLOW,
+     VERDICT_DENY,
+     DECISION_RULE,
+     0,
+     0},
+    {"continue goes on",
+     {{.when = YES, .then = RULE_CONTINUE}, {.when = YES, .then = RULE_DENY}},
+     2,
+     VERDICT_ALLOW,
+     VERDICT_DENY,
+     DECISION_RULE,
+     1,
+     0},
+    {"continue alone leaves it to the default",
+     {{.when = YES, .then = RULE_CONTINUE}},
+     1,
+     VERDICT_ALLOW,
+     VERDICT_ALLOW,
+     DECISION_DEFAULT,
+     -1,
+     0},
+    {"unknown deny rule that denies",
+     {{.when = UNKNOWN, .then = RULE_DENY, .on_unknown = ON_UNKNOWN_DENY},
+      {.when = YES, .then = RULE_ALLOW}},
+     2,
+     VERDICT_ALLOW,
+     VERDICT_DENY,
+     DECISION_UNKNOWN,
+     0,
+     0},
+    {"unknown allow rule that denies",
+     {{.when = UNKNOWN, .then = RULE_ALLOW, .on_unknown = ON_UNKNOWN_DENY}},
+     1,
+     VERDICT_ALLOW,
+     VERDICT_DENY,
+     DECISION_UNKNOWN,
+     0,
+     0},
+    {"unknown rules that are skipped are counted",
+     {{.when = UNKNOWN, .then = RULE_DENY, .on_unknown = ON_UNKNOWN_SKIP},
+      {.when = UNKNOWN, .then = RULE_ALLOW, .on_unknown = ON_UNKNOWN_SKIP}},
+     2,
+     VERDICT_ALLOW,
+     VERDICT_ALLOW,
+     DECISION_DEFAULT,
+     -1,
+     2},
+    {"an unknown continue rule is always skipped",
+     {{.when = UNKNOWN, .then = RULE_CONTINUE, .on_unknown = ON_UNKNOWN_DENY},
+      {.when = YES, .then = RULE_ALLOW}},
+     2,
+     VERDICT_DENY,
+     VERDICT_ALLOW,
+     DECISION_RULE,
+     1,
+     1},
+    {"nobody said what unknown means: deny",
+     {{.when = UNKNOWN, .then = RULE_ALLOW, .on_unknown = ON_UNKNOWN_UNSET}},
+     1,
+     VERDICT_ALLOW,
+     VERDICT_DENY,
+     DECISION_UNKNOWN,
+     0,
+     0},
+};
+
+static void rules_decide_from_top_to_bottom(void **state)
+{
+    CLEANUP(arena_done) struct arena arena;
+
+    (void)state;
+    assert_int_equal(arena_init(&arena, 4096), 0);
+    for (size_t i = 0; i < sizeof(VERDICTS) / sizeof(VERDICTS[0]); i++) {
+        CLEANUP(policy_unrefp)
+        struct policy *policy =
+            new_policy(VERDICTS[i].rules, VERDICTS[i].rule_count, VERDICTS[i].fallback);
+        const struct rule *rule = VERDICTS[i].rule < 0 ? NULL : &policy->rules[VERDICTS[i].rule];
+        struct decision decision;
+
+        assert_int_equal(policy_evaluate(policy, &SUBJECT, &arena, &decision), 0);
+        if (decision.verdict != VERDICTS[i].verdict || decision.reason != VERDICTS[i].reason ||
+            decision.rule != rule || decision.unknown_count != VERDICTS[i].unknown_count)
+            fail_msg("%s: verdict %d reason %d unknown %zu", VERDICTS[i].what, decision.verdict,
+                     decision.reason, decision.unknown_count);
+        arena_reset(&arena);
+    }
+}
+
+/* --- merging */
+
+/* Which rule won each slot, from 1; 0: none */
+static void assert_winners(const struct policy *policy, const struct effect *const *winners,
+                           bool metadata, const int *wanted, size_t count)
+{
+    for (size_t slot = 0; slot < count; slot++) {
+        int found = 0;
+
+        for (size_t i = 0; i < policy->rule_count; i++) {
+            const struct rule *rule = &policy->rules[i];
+            const struct effect *first = metadata ? rule->metadata : rule->request_headers;
+
+            if (winners[slot] >= first && winners[slot] < first + EFFECTS_MAX)
+                found = (int)i + 1;
+        }
+        assert_int_equal(found, wanted[slot]);
+    }
+}
+
+static const struct {
+    const char *what;
+    struct rule_row rules[RULES_MAX];
+    size_t rule_count;
+    int headers[HEADER_SLOTS];
+    int metadata[METADATA_SLOTS];
+} MERGES[] = {
+    {"the later rule wins",
+     {{.when = YES, .then = RULE_CONTINUE, .set = {1, 2}, .metadata = {1}},
+      {.when = YES, .then = RULE_CONTINUE, .set = {-2, 3}, .metadata = {1, 2}}},
+     2,
+     {1, 2, 2},
+     {2, 2}},
+    {"the deciding rule's own effects count",
+     {{.when = YES, .then = RULE_CONTINUE, .set = {1}},
+      {.when = YES, .then = RULE_ALLOW, .set = {1}, .metadata = {2}}},
+     2,
+     {2, 0, 0},
+     {0, 2}},
+    {"rules that do not fire have none",
+     {{.when = NO, .then = RULE_CONTINUE, .set = {1}, .metadata = {1}},
+      {.when = UNKNOWN, .then = RULE_CONTINUE, .set = {2}, .metadata = {2}}},
+     2,
+     {0, 0, 0},
+     {0, 0}},
+    {"rules behind the decision have none",
+     {{.when = YES, .then = RULE_ALLOW, .set = {1}, .metadata = {1}},
+      {.when = YES, .then = RULE_CONTINUE, .set = {2}, .metadata = {2}}},
+     2,
+     {1, 0, 0},
+     {1, 0}},
+    {"a denial drops the request's mutations and keeps metadata",
+     {{.when = YES, .then = RULE_CONTINUE, .set = {1, -2}, .metadata = {1}},
+      {.when = YES, .then = RULE_DENY, .set = {3}, .metadata = {2}}},
+     2,
+     {0, 0, 0},
+     {1, 2}},
+    {"so does a denial by unknown; its rule has no effect",
+     {{.when = YES, .then = RULE_CONTINUE, .set = {1}, .metadata = {1}},
+      {.when = UNKNOWN,
+       .then = RULE_ALLOW,
+       .on_unknown = ON_UNKNOWN_DENY,
+       .set = {2},
+       .metadata = {2}}},
+     2,
+     {0, 0, 0},
+     {1, 0}},
+};
+
+static void for_one_header_the_later_rule_wins(void **state)
+{
+    CLEANUP(arena_done) struct arena arena;
+
+    (void)state;
+    assert_int_equal(arena_init(&arena, 4096), 0);
+    for (size_t i = 0; i < sizeof(MERGES) / sizeof(MERGES[0]); i++) {
+        CLEANUP(policy_unrefp)
+        struct policy *policy = new_policy(MERGES[i].rules, MERGES[i].rule_count, VERDICT_ALLOW);
+        struct decision decision;
+
+        print_message("%s\n", MERGES[i].what);
+        assert_int_equal(policy_evaluate(policy, &SUBJECT, &arena, &decision), 0);
+        assert_winners(policy, decision.request_headers, false, MERGES[i].headers, HEADER_SLOTS);
+        assert_winners(policy, decision.metadata, true, MERGES[i].metadata, METADATA_SLOTS);
+        arena_reset(&arena);
+    }
+}
+
+/* --- memory */
+
+static void every_arena_cap_gives_a_decision_or_enomem(void **state)
+{
+    static const struct rule_row ROWS[] = {
+        {.when = YES, .then = RULE_ALLOW, .set = {1, 2, 3}, .metadata = {1, 2}}};
+    CLEANUP(policy_unrefp) struct policy *policy = new_policy(ROWS, 1, VERDICT_DENY);
+    bool enough = false;
+
+    (void)state;
+    for (size_t cap = 0; cap < 128; cap++) {
+        CLEANUP(arena_done) struct arena arena;
+        struct decision decision = {.verdict = VERDICT_COUNT_};
+        int r;
+
+        assert_int_equal(arena_init(&arena, cap), 0);
+        r = policy_evaluate(policy, &SUBJECT, &arena, &decision);
+        if (enough)
+            assert_int_equal(r, 0);
+        enough = r == 0;
+        assert_int_equal(r, enough ? 0 : -ENOMEM);
+        assert_int_equal(arena.exhausted, !enough);
+        assert_int_equal(decision.verdict, enough ? VERDICT_ALLOW : VERDICT_COUNT_);
+    }
+    assert_true(enough);
+}
+
+static size_t allocations;
+
+static void on_malloc(const volatile void *memory, size_t size)
+{
+    (void)memory;
+    (void)size;
+    allocations++;
+}
+
+static void on_free(const volatile void *memory)
+{
+    (void)memory;
+}
+
+/* Of the sanitizers' runtimes; without them malloc's own count must do. */
+int __sanitizer_install_malloc_and_free_hooks(void (*)(const volatile void *, size_t),
+                                              void (*)(const volatile void *))
+    __attribute__((weak));
+
+static void evaluation_allocates_nothing(void **state)
+{
+    static const struct rule_row ROWS[] = {
+        {.when = NO, .then = RULE_DENY},
+        {.when = UNKNOWN, .then = RULE_DENY, .on_unknown = ON_UNKNOWN_SKIP},
+        {.when = YES, .then = RULE_CONTINUE, .set = {1, 2}, .metadata = {1}},
+        {.when = YES, .then = RULE_ALLOW, .set = {1}, .metadata = {2}},
+    };
+    CLEANUP(policy_unrefp) struct policy *policy = new_policy(ROWS, 4, VERDICT_DENY);
+    CLEANUP(arena_done) struct arena arena;
+    struct decision decision;
+    struct mallinfo2 before;
+
+    (void)state;
+    assert_int_equal(arena_init(&arena, 4096), 0);
+    if (__sanitizer_install_malloc_and_free_hooks) {
+        void *volatile counted;
+
+        assert_true(__sanitizer_install_malloc_and_free_hooks(on_malloc, on_free) > 0);
+        counted = malloc(1); /* the hook works */
+        free(counted);
+        assert_int_equal(allocations, 1);
+    }
+    allocations = 0;
+    before = mallinfo2();
+    for (int i = 0; i < 1000; i++) {
+        arena_reset(&arena);
+        if (policy_evaluate(policy, &SUBJECT, &arena, &decision) < 0)
+            fail();
+    }
+    assert_int_equal(mallinfo2().uordblks, before.uordblks);
+    assert_int_equal(allocations, 0);
+    assert_int_equal(decision.verdict, VERDICT_ALLOW);
+}
+
+static void the_last_reference_frees(void **state)
+{
+    struct policy *policy = new_policy(NULL, 0, VERDICT_DENY); /* LeakSanitizer is the judge */
+    struct policy *other = policy_ref(policy);
+
+    (void)state;
+    policy_unref(policy);
+    assert_int_equal(other->default_verdict, VERDICT_DENY);
+    policy_unref(other);
+    policy_unref(NULL);
+}
+
+static void a_new_policy_denies(void **state)
+{
+    CLEANUP(policy_unrefp) struct policy *policy = NULL;
+    CLEANUP(arena_done) struct arena arena;
+    struct decision decision;
+
+    (void)state;
+    assert_int_equal(policy_new(&policy), 0);
+    assert_int_equal(arena_init(&arena, 256), 0);
+    assert_int_equal(policy_evaluate(policy, &SUBJECT, &arena, &decision), 0);
+    assert_int_equal(decision.verdict, VERDICT_DENY);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rules_decide_from_top_to_bottom),
+        cmocka_unit_test(for_one_header_the_later_rule_wins),
+        cmocka_unit_test(every_arena_cap_gives_a_decision_or_enomem),
+        cmocka_unit_test(evaluation_allocates_nothing),
+        cmocka_unit_test(the_last_reference_frees),
+        cmocka_unit_test(a_new_policy_denies),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
