@@ -52,14 +52,13 @@ def run_privately():
         ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
          sys.executable, "-u", *sys.argv], env={**os.environ, INSIDE: "1"})
 
-    def stop(number, _frame):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _frame: sys.exit(128 + number))
+    try:
+        status = child.wait()
+    finally:
         child.kill()     # its children die with their process namespace
         child.wait()
-        sys.exit(128 + number)
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
-    status = child.wait()
     sys.exit(status if status >= 0 else 128 - status)
 
 

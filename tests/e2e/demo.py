@@ -2,35 +2,62 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the README tells people to run and to copy."""
 import tempfile
+import textwrap
 
 from _cases import *
 
 DEMO = os.path.join(ROOT, "envoy/demo")
 
 
-def host_state():
-    """What a demo could leave behind on this machine."""
-    interfaces = sorted(re.findall(r"^\d+: ([^:@]+)", sh("ip", "-o", "link"), re.M))
-    namespaces = sh("ip", "netns", "list")
+def host_state(mark):
+    """What a demo could leave behind on this machine: a set of lines.  BPF links and sockets live as long as their process."""
+    found = {f"interface {name}" for name in re.findall(r"^\d+: ([^:@]+)", sh("ip", "-o", "link"), re.M)}
+    found |= {f"namespace {line}" for line in sh("ip", "netns", "list").splitlines()}
     with open("/proc/self/mounts") as file:
-        mounts = file.read()
-    return interfaces, namespaces, mounts, os.path.exists("/run/synauthz"), sh("bpftool", "-j", "link", "show")
+        found |= {f"mount {line.strip()}" for line in file}
+    found |= {f"file {path}" for path in ("/run/synauthz", "/run/lab") if os.path.exists(path)}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as environ, open(f"/proc/{pid}/cmdline", "rb") as command:
+                if mark.encode() in environ.read():
+                    found.add(f"process {command.read()}")
+        except OSError:
+            pass     # it has just ended
+    return found
+
+
+def start_demo(folder):
+    """The demo, and a word in its environment by which all of its processes are known."""
+    mark = f"DEMO_MARK={os.getpid()}-{time.monotonic_ns()}"
+    demo = subprocess.Popen([DEMO], cwd=folder, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            start_new_session=True, env={**os.environ, **dict([mark.split("=")])})
+    return demo, mark
+
+
+def check_nothing_left(cases, name, before, mark):
+    try:
+        wait_until(lambda: host_state(mark) <= before, 10, "the host to be as before")
+        cases.check(f"{name}: it leaves nothing behind", True)
+    except LabError:
+        cases.check(f"{name}: it leaves nothing behind", False, host_state(mark) - before)
 
 
 def whole_demo(cases, folder):
-    before = host_state()
-    done = subprocess.run([DEMO], cwd=folder, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)
-    cases.equal("the demo succeeds, from any folder", done.returncode, 0)
-    cases.check("and says so", "everything held" in done.stdout and "NOT " not in done.stdout, done.stdout)
-    cases.check("it shows a signature and who confirms it", re.search(r"p0f says the same of the same SYN: 4:64", done.stdout)
-                and re.search(r"p0f says the same of the same SYN: 6:64", done.stdout), done.stdout)
-    cases.equal("it leaves nothing behind", host_state(), before)
+    before = host_state("no such mark")
+    demo, mark = start_demo(folder)
+    cases.check("(a running demo is noticed)", host_state(mark) > before)
+    output, _ = demo.communicate(timeout=600)
+    cases.equal("the demo succeeds, from any folder", demo.returncode, 0)
+    cases.check("and says so", "everything held" in output and "NOT " not in output, output)
+    cases.check("it shows signatures and who confirms them", re.search(r"p0f says the same of the same SYN: 4:64", output)
+                and re.search(r"p0f says the same of the same SYN: 6:64", output), output)
+    check_nothing_left(cases, "the demo", before, mark)
 
 
 def interrupted_demo(cases, folder):
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        before = host_state()
-        demo = Popen_in_group(DEMO, folder)
+        before = host_state("no such mark")
+        demo, mark = start_demo(folder)
         for line in demo.stdout:
             if "an ordinary client" in line:
                 break
@@ -38,29 +65,25 @@ def interrupted_demo(cases, folder):
         rest = demo.stdout.read()     # to the end: no child holds it open
         status = demo.wait(20)
         cases.check(f"{number.name}: the demo ends with a failure", status != 0, (status, rest))
-        try:
-            wait_until(lambda: host_state() == before, 10, "the host to be as before")
-            cases.check(f"{number.name}: it leaves nothing behind", True)
-        except LabError:
-            cases.equal(f"{number.name}: it leaves nothing behind", host_state(), before)
-
-
-def Popen_in_group(program, folder):
-    return subprocess.Popen([program], cwd=folder, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                            start_new_session=True)
+        check_nothing_left(cases, number.name, before, mark)
 
 
 def examples(cases, folder):
     done = subprocess.run([find_envoy(), "--mode", "validate", "-c", os.path.join(ROOT, "envoy/envoy.yaml"), "-l", "error"],
                           text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     cases.equal("Envoy accepts envoy/envoy.yaml", (done.returncode, "OK" in done.stdout), (0, True))
-    for document in ("README.md", "docs/policy.md"):
-        with open(os.path.join(ROOT, document)) as file:
-            blocks = re.findall(r"^```yaml\n(version: 1\n.*?)^```", file.read(), re.M | re.S)
-        for number, text in enumerate(blocks, 1):
-            policy_loads(cases, folder, f"{document}, policy {number}", text)
+    documents = ["README.md", *(f"docs/{name}" for name in sorted(os.listdir(os.path.join(ROOT, "docs"))) if name.endswith(".md"))]
+    policies = [(document, text) for document in documents for text in yaml_blocks(document) if text.startswith("version: 1\n")]
+    cases.check("the documents have examples of policies", len(policies) > 0)
+    for number, (document, text) in enumerate(policies, 1):
+        policy_loads(cases, folder, f"example {number}, in {document}", text)
     with open(os.path.join(ROOT, "envoy/policy.yaml")) as file:
         policy_loads(cases, folder, "envoy/policy.yaml", file.read())
+
+
+def yaml_blocks(document):
+    with open(os.path.join(ROOT, document)) as file:
+        return [textwrap.dedent(text) for _, text in re.findall(r"^( *)```yaml\n(.*?)^\1```", file.read(), re.M | re.S)]
 
 
 def policy_loads(cases, folder, name, text):
