@@ -250,6 +250,8 @@ static int build_scalar(struct builder *b, const yaml_event_t *event, struct nod
     node->opening =
         style == YAML_SINGLE_QUOTED_SCALAR_STYLE || style == YAML_DOUBLE_QUOTED_SCALAR_STYLE;
     node->verbatim = count_verbatim(b, node->opening, text);
+    (void)place_of(b, &event->end_mark);
+    node->before_comma = node->plain && doc_text_char(&b->source) == ',';
     *ret_node = TAKE_PTR(node);
     return 0;
 }

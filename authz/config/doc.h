@@ -39,9 +39,10 @@ struct node {
 
     /* Of a scalar. */
     struct str text;
-    bool plain;       /* written without quotes and not as a block ("|", ">") */
-    size_t verbatim;  /* so many bytes of `text` stand in the file as they are */
-    unsigned opening; /* bytes between `place` and the first of them: 1 for a quote */
+    bool plain;        /* written without quotes and not as a block ("|", ">") */
+    size_t verbatim;   /* so many bytes of `text` stand in the file as they are */
+    unsigned opening;  /* bytes between `place` and the first of them: 1 for a quote */
+    bool before_comma; /* plain, and a comma ended it: [a,b] */
 };
 
 struct doc;

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "template.h"
+
 int draft_no_memory(struct draft *draft)
 {
     return diag_set(draft->diag, -ENOMEM, "out of memory");
@@ -65,8 +67,7 @@ int draft_read_word(struct draft *draft, const struct node *node, const char *co
                        node_found(node, found), all);
 }
 
-int draft_read_on_unknown(struct draft *draft, const struct node *node,
-                          enum on_unknown *ret_on_unknown)
+int draft_read_on_unknown(struct draft *draft, const struct node *node, bool *ret_skip)
 {
     static const char *const WORDS[] = {"deny", "skip"};
     size_t index = 0;
@@ -74,7 +75,7 @@ int draft_read_on_unknown(struct draft *draft, const struct node *node,
 
     if (r < 0)
         return r;
-    *ret_on_unknown = index == 0 ? ON_UNKNOWN_DENY : ON_UNKNOWN_SKIP;
+    *ret_skip = index == 1;
     return 0;
 }
 

@@ -4,12 +4,16 @@
 #ifndef DRAFT_H
 #define DRAFT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
-#include "cond.h"
 #include "diag.h"
 #include "doc.h"
-#include "policy.h"
+
+struct cond;
+struct policy;
+struct rule;
+struct template;
 
 struct draft {
     struct policy *policy;
@@ -48,8 +52,7 @@ int draft_unknown(struct draft *draft, struct place place, const char *what, str
                   const char *const *known, size_t count);
 
 /* deny or skip */
-int draft_read_on_unknown(struct draft *draft, const struct node *node,
-                          enum on_unknown *ret_on_unknown);
+int draft_read_on_unknown(struct draft *draft, const struct node *node, bool *ret_skip);
 
 int draft_no_memory(struct draft *draft);
 

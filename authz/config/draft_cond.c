@@ -6,7 +6,9 @@
 #include <stdio.h>
 
 #include "cleanup.h"
+#include "cond.h"
 #include "fact.h"
+#include "policy.h"
 
 static const char *const GROUPS[] = {[COND_ALL] = "all", [COND_ANY] = "any", [COND_NOT] = "not"};
 
@@ -34,30 +36,25 @@ static int no_room(struct reader *reader, const struct node *node, int error)
 
 /* --- tests */
 
-/* What makes an unquoted text less than its author wrote: YAML ends it at the comma, inside [] and
- * {}. */
-static const char *comma_hint(const struct fact *fact, const struct node *node)
-{
-    return fact->type == FACT_SIGNATURE && node->plain && str_find_char(node->text, ',') < 0
-               ? "; an unquoted text ends at a comma inside [] and {}: put the signature in quotes"
-               : "";
-}
-
 static int read_operand(struct reader *reader, const struct fact *fact, const struct node *node)
 {
-    struct diag inner = {0};
+    struct diag inner = {0}, *diag = reader->draft->diag;
     size_t offset;
     int r = draft_expect_text(reader->draft, node, "a text");
 
     if (r < 0)
         return r;
+    if (fact->holds_commas && node->before_comma)
+        return diag_set_at(diag, -EINVAL, node->place,
+                           "found %" PRIstr ", but inside [] and {} an unquoted text ends at a "
+                           "comma: put the whole text in quotes (\"...\")",
+                           STR_ARG(node->text));
     r = cond_builder_operand(&reader->builder, node->text, &offset, &inner);
     if (r < 0 && !inner.text[0])
         return no_room(reader, node, r);
     if (r < 0)
-        return diag_set_at(reader->draft->diag, r, node_place_at(node, offset), "%s%s%s",
-                           fact->type == FACT_SIGNATURE ? "wrong signature: " : "", inner.text,
-                           comma_hint(fact, node));
+        return diag_set_at(diag, r, node_place_at(node, offset), "%s%s",
+                           fact->type == FACT_SIGNATURE ? "wrong signature: " : "", inner.text);
     return 0;
 }
 
@@ -133,29 +130,38 @@ static int read_operators(struct reader *reader, const struct fact *fact, uint32
     return r;
 }
 
+static int read_header_name(struct draft *draft, const struct node *node)
+{
+    int r = draft_expect_text(draft, node, "the name of a header");
+
+    if (r < 0)
+        return r;
+    if (!header_name_is_valid(node->text))
+        return diag_set_at(draft->diag, -EINVAL, node->place,
+                           "found \"%" PRIstr "\", expected the name of a header",
+                           STR_ARG(node->text));
+    if (str_eq_nocase(node->text, STR("host")))
+        return diag_set_at(
+            draft->diag, -EINVAL, node->place,
+            "found header \"host\", expected the fact http.host: Envoy gives the host there");
+    r = header_table_add_read(draft->policy->headers, node->text);
+    return r < 0 ? draft_no_memory(draft) : r;
+}
+
 /* header: {name: N, equals: ...} */
 static int read_header_test(struct reader *reader, const struct fact *fact, const struct node *node)
 {
     struct draft *draft = reader->draft;
     const struct node *name;
-    int r = draft_expect(draft, node, NODE_MAPPING, "a mapping: {name: ..., equals: ...}");
+    int slot, r = draft_expect(draft, node, NODE_MAPPING, "a mapping: {name: ..., equals: ...}");
 
     if (r < 0)
         return r;
     name = node_find(node, STR("name"));
     if (!name)
         return diag_set_at(draft->diag, -EINVAL, node->place, "\"header\" needs the key \"name\"");
-    r = draft_expect_text(draft, name, "the name of a header");
-    if (r < 0)
-        return r;
-    if (!header_name_is_valid(name->text))
-        return diag_set_at(draft->diag, -EINVAL, name->place,
-                           "found \"%" PRIstr "\", expected the name of a header",
-                           STR_ARG(name->text));
-    r = header_table_add_read(draft->policy->headers, name->text);
-    if (r < 0)
-        return draft_no_memory(draft);
-    return read_operators(reader, fact, (uint32_t)r, node, name);
+    slot = read_header_name(draft, name);
+    return slot < 0 ? slot : read_operators(reader, fact, (uint32_t)slot, node, name);
 }
 
 static int read_fact(struct reader *reader, const struct fact *fact, const struct node *node)

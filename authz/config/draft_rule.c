@@ -7,6 +7,7 @@
 
 #include "cleanup.h"
 #include "num.h"
+#include "policy.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -408,7 +409,11 @@ static int read_then(struct draft *draft, const struct node *node)
 
 static int read_on_unknown(struct draft *draft, const struct node *node)
 {
-    return draft_read_on_unknown(draft, node, &draft->rule->on_unknown);
+    bool skip = false;
+    int r = draft_read_on_unknown(draft, node, &skip);
+
+    draft->rule->on_unknown = skip ? ON_UNKNOWN_SKIP : ON_UNKNOWN_DENY;
+    return r;
 }
 
 static int check_rule(struct draft *draft, const struct node *node)

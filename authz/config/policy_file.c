@@ -10,6 +10,7 @@
 #include "digest.h"
 #include "doc.h"
 #include "draft.h"
+#include "policy.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -35,7 +36,11 @@ static int read_default(struct draft *draft, const struct node *node)
 
 static int read_on_unknown(struct draft *draft, const struct node *node)
 {
-    return draft_read_on_unknown(draft, node, &draft->policy->on_unknown);
+    bool skip = false;
+    int r = draft_read_on_unknown(draft, node, &skip);
+
+    draft->policy->on_unknown = skip ? ON_UNKNOWN_SKIP : ON_UNKNOWN_DENY;
+    return r;
 }
 
 /* Makes the headers that this rule sets the policy's own.  What is wrong here is reported when the

@@ -121,7 +121,6 @@ static bool operand_matches(const struct cond_node *node, const union operand *o
 static enum tri eval_test(const struct cond *cond, const struct cond_node *node,
                           const struct subject *subject)
 {
-    const union operand *operands = cond->operands + node->first_operand;
     struct fact_value value;
     enum fact_case found = fact_read(node->fact, subject, node->slot, &value);
 
@@ -132,7 +131,7 @@ static enum tri eval_test(const struct cond *cond, const struct cond_node *node,
     if (found == FACT_ABSENT)
         return TRI_NO;
     for (uint32_t i = 0; i < node->operand_count; i++)
-        if (operand_matches(node, &operands[i], &value))
+        if (operand_matches(node, &cond->operands[node->first_operand + i], &value))
             return TRI_YES;
     return TRI_NO;
 }

@@ -115,8 +115,9 @@ static const char *reason_word(unsigned index)
 #define OF(member) .offset = offsetof(struct subject, member)
 
 static const struct fact FACTS[] = {
-    {"p0f", FACT_TEXT, .may_be_unobservable = true, .read = read_p0f},
-    {"signature", FACT_SIGNATURE, .may_be_unobservable = true, .read = read_signature},
+    {"p0f", FACT_TEXT, .may_be_unobservable = true, .holds_commas = true, .read = read_p0f},
+    {"signature", FACT_SIGNATURE, .may_be_unobservable = true, .holds_commas = true,
+     .read = read_signature},
     {"fingerprint.state", FACT_WORD, .word = state_word, .word_end = SYN_STATE_COUNT_,
      .read = read_state},
     {"fingerprint.reason", FACT_WORD, .word = reason_word, .word_first = SYN_REASON_NONE + 1,

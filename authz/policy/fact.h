@@ -43,6 +43,7 @@ struct fact {
     bool takes_name; /* "header": a name says which one; `slot` of fact_read() */
     bool may_be_unobservable;
     bool ignores_case;             /* text compares with letter case aside (host names) */
+    bool holds_commas;             /* each of its values does; unquoted lists would cut them */
     uint64_t number_max;           /* of a number */
     unsigned word_first, word_end; /* of a word: its indexes */
     const char *(*word)(unsigned index);
