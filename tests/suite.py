@@ -78,10 +78,11 @@ def build(tally, preset, *more, targets=()):
     """Configures and builds; a failure is counted, a success is none of the tests."""
     folder = os.path.join(ROOT, "build", preset if not more else "clang")
     for name, argv in (("configure", ["cmake", "--preset", preset, "-B", folder, *more]),
-                       ("build", ["cmake", "--build", folder, *(["--target", *targets] if targets else [])])):
+                       ("build", ["cmake", "--build", folder, *(["--target", *targets] if targets else []), "--", "-k", "0"])):
         status, output, seconds = run(f"{name} {os.path.basename(folder)}", *argv)
         if status != 0:
-            tally.add(f"{name} {os.path.basename(folder)}", 0, 1, output, seconds)
+            complaints = re.sub(r"^\[\d+/\d+\] .*\n", "", output, flags=re.M)
+            tally.add(f"{name} {os.path.basename(folder)}", 0, 1, complaints, seconds)
             return False
         print(f"       {name} {os.path.basename(folder)} ({seconds:.1f} s)", flush=True)
     return True
@@ -144,7 +145,7 @@ def part_style(tally):
     script(tally, "style", sys.executable, "tests/style.py")
     step(tally, "this runner counts right", sys.executable, "-B", "-m", "doctest", "tests/suite.py")
     step(tally, "dependencies: nothing is missing", "deploy/install-deps", "test")
-    clang = ["-DCMAKE_C_COMPILER=clang-14"]
+    clang = ["-DCMAKE_C_COMPILER=clang-14", "-DCMAKE_BUILD_TYPE=", "-DSYNAUTHZ_SANITIZE="]    # only to see what it says
     if build(tally, "dev", *clang):
         tally.add("everything builds with clang without a warning", 1, 0)
     if build(tally, "dev", targets=["all_verify_interface_header_sets"]):
