@@ -8,6 +8,7 @@
 
 enum { LINE_MAX_BYTES = 1000 };
 
+__attribute__((format(printf, 2, 0)))
 static void write_line(const char *level, const char *format, va_list args)
 {
     char line[LINE_MAX_BYTES];
