@@ -80,6 +80,11 @@ static int read_header_name(struct draft *draft, struct place place, struct str 
     return 0;
 }
 
+static void name_done(struct str *name)
+{
+    freep(&name->ptr);
+}
+
 /* Many upstreams read x_a and x-a as one header, and Envoy can be told to refuse the first: what a
  * policy sets is spelled with '-'. */
 static int read_set_name(struct draft *draft, const struct node *node, struct str *ret_name)
@@ -159,14 +164,12 @@ static int read_set(struct draft *draft, const struct node *mapping)
     int r = draft_expect(draft, mapping, NODE_MAPPING, "a mapping of header names to values");
 
     for (const struct node *node = mapping->first; node && r == 0; node = node->next) {
-        CLEANUP(freep) char *owner = NULL;
+        CLEANUP(name_done) struct str name = {NULL, 0};
         struct effect *effect;
-        struct str name;
 
         r = read_set_name(draft, node, &name);
         if (r < 0)
             return r;
-        memcpy(&owner, &name.ptr, sizeof(owner));
         r = add_header_effect(draft, node->key_place, name, false, &effect);
         if (r == 0)
             r = read_header_value(draft, node, &effect->value);
@@ -179,16 +182,14 @@ static int read_remove(struct draft *draft, const struct node *sequence)
     int r = draft_expect(draft, sequence, NODE_SEQUENCE, "a sequence of header names");
 
     for (const struct node *node = sequence->first; node && r == 0; node = node->next) {
-        CLEANUP(freep) char *owner = NULL;
+        CLEANUP(name_done) struct str name = {NULL, 0};
         struct effect *effect;
-        struct str name;
 
         r = draft_expect_text(draft, node, "the name of a header");
         if (r == 0)
             r = read_header_name(draft, node->place, node->text, &name);
         if (r < 0)
             return r;
-        memcpy(&owner, &name.ptr, sizeof(owner));
         r = add_header_effect(draft, node->place, name, true, &effect);
     }
     return r;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -154,7 +155,7 @@ static void reloads_and_readers_do_not_wait_for_each_other(void **state)
         write_file(fixture->path, i % 2 == VERDICT_ALLOW ? POLICY("allow") : POLICY("deny"));
         assert_int_equal(policy_store_reload(fixture->store, &diag), 0);
         while (atomic_load(&hammer.seen[i % 2]) == before) /* somebody sees each policy */
-            ;
+            (void)sched_yield();
     }
     atomic_store(&hammer.stop, true);
     for (int i = 0; i < THREADS; i++)
