@@ -119,7 +119,7 @@ static void a_policy_outlives_its_store_in_a_reader(void **state)
 
 /* --- threads: AddressSanitizer sees a policy freed too early, ThreadSanitizer a race */
 
-enum { THREADS = 4, RELOADS = 200 };
+enum { THREADS = 4, RELOADS = 60 };
 
 struct hammer {
     struct policy_store *store;
