@@ -2,3 +2,6 @@
 # fuzz_target(NAME layers...): one line for each parser of bytes that somebody else wrote
 fuzz_target(request extauthz proto decide config policy fingerprint syn net bpf_shared)
 fuzz_target(doc config policy fingerprint syn net base)
+fuzz_target(parse fingerprint syn bpf_shared)
+fuzz_target(signature fingerprint syn)
+fuzz_target(fp_db fingerprint syn)
