@@ -42,7 +42,7 @@ def build(folder):
 def run_part(part, folder, scratch):
     """Yields the rows that a part prints, one JSON object a line, while it runs."""
     argv = ["timeout", "--signal=KILL", str(TIME_LIMIT), sys.executable, "-Bu", os.path.join(BENCH, f"{part}.py"), folder, scratch]
-    process = subprocess.Popen(CONTAINED + argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(CONTAINED + argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         for line in process.stdout:
             yield {"part": part, **json.loads(line)}
