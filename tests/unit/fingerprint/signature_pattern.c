@@ -31,8 +31,8 @@ static void what_p0f_accepts_is_accepted(void **state)
         "4:64-0:*:*,*:::0",
         "6:64:0:*:*,*::flow,ecn:0",
         "*:64:0:*:*,*::df,flow:0",
-        "4:64:0:*:*,*:nop,nop,nop,nop,nop,nop,nop,nop,nop,nop,nop,nop,nop,nop,nop,nop,nop,nop,nop,"
-        "nop,nop,nop,nop,nop::0",
+        ("4:64:0:*:*,*:nop,nop,nop,nop,nop,nop,nop,nop,nop,nop,nop,nop,nop,nop,nop,nop,nop,nop,nop,"
+         "nop,nop,nop,nop,nop::0"),
     };
 
     (void)state;
