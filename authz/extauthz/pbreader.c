@@ -7,79 +7,94 @@ enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
 
 enum { VARINT_BYTES_MAX = 10, FIELD_NUMBER_MAX = (1 << 29) - 1 };
 
-static int take_varint(struct str *rest, uint64_t *ret_value)
+/* What is left of a message. */
+struct cursor {
+    const unsigned char *at, *end;
+};
+
+static bool take_long_varint(struct cursor *cursor, uint64_t *ret_value)
 {
     uint64_t value = 0;
 
-    for (size_t i = 0; i < rest->len && i < VARINT_BYTES_MAX; i++) {
-        unsigned char byte = (unsigned char)rest->ptr[i];
+    for (unsigned i = 0; i < VARINT_BYTES_MAX && cursor->at + i < cursor->end; i++) {
+        unsigned char byte = cursor->at[i];
 
         value |= (uint64_t)(byte & 0x7f) << (7 * i);
         if (byte < 0x80) {
-            *rest = str_from_offset(*rest, i + 1);
+            cursor->at += i + 1;
             *ret_value = value;
-            return 0;
+            return true;
         }
     }
-    return -EBADMSG;
+    return false;
 }
 
-static int take_bytes(struct str *rest, uint64_t length, struct str *ret_bytes)
+static inline bool take_varint(struct cursor *cursor, uint64_t *ret_value)
 {
-    if (length > rest->len)
-        return -EBADMSG;
-    *ret_bytes = (struct str){rest->ptr, (size_t)length};
-    *rest = str_from_offset(*rest, (size_t)length);
-    return 0;
+    if (cursor->at < cursor->end && *cursor->at < 0x80) { /* nearly always */
+        *ret_value = *cursor->at++;
+        return true;
+    }
+    return take_long_varint(cursor, ret_value);
 }
 
 /* A little-endian number of fixed size. */
-static int take_fixed(struct str *rest, size_t size, uint64_t *ret_value)
+static bool take_fixed(struct cursor *cursor, size_t size, uint64_t *ret_value)
 {
-    struct str bytes;
     uint64_t value = 0;
 
-    if (take_bytes(rest, size, &bytes) < 0)
-        return -EBADMSG;
+    if (size > (size_t)(cursor->end - cursor->at))
+        return false;
     for (size_t i = size; i > 0; i--)
-        value = value << 8 | (unsigned char)bytes.ptr[i - 1];
+        value = value << 8 | cursor->at[i - 1];
+    cursor->at += size;
     *ret_value = value;
-    return 0;
+    return true;
 }
 
-static int take_value(struct str *rest, unsigned wire_type, struct pb_field *field)
+static inline bool take_bytes(struct cursor *cursor, struct str *ret_bytes)
 {
     uint64_t length;
 
+    if (!take_varint(cursor, &length) || length > (size_t)(cursor->end - cursor->at))
+        return false;
+    *ret_bytes = (struct str){(const char *)cursor->at, (size_t)length};
+    cursor->at += length;
+    return true;
+}
+
+static bool take_number(struct cursor *cursor, unsigned wire_type, uint64_t *ret_value)
+{
     switch (wire_type) {
     case WIRE_VARINT:
-        return take_varint(rest, &field->value);
+        return take_varint(cursor, ret_value);
     case WIRE_FIXED64:
-        return take_fixed(rest, 8, &field->value);
+        return take_fixed(cursor, 8, ret_value);
     case WIRE_FIXED32:
-        return take_fixed(rest, 4, &field->value);
-    case WIRE_BYTES:
-        field->is_bytes = true;
-        if (take_varint(rest, &length) < 0)
-            return -EBADMSG;
-        return take_bytes(rest, length, &field->bytes);
+        return take_fixed(cursor, 4, ret_value);
     default:
-        return -EBADMSG;
+        return false;
     }
 }
 
 int pb_next_field(struct str *rest, struct pb_field *ret_field)
 {
-    struct pb_field field = {0};
-    uint64_t tag;
+    struct cursor cursor = {(const unsigned char *)rest->ptr,
+                            (const unsigned char *)rest->ptr + rest->len};
+    struct str bytes = {NULL, 0};
+    uint64_t tag, value = 0;
+    bool is_bytes;
 
     if (rest->len == 0)
         return 0;
-    if (take_varint(rest, &tag) < 0 || tag >> 3 == 0 || tag >> 3 > FIELD_NUMBER_MAX)
+    if (!take_varint(&cursor, &tag) || tag >> 3 == 0 || tag >> 3 > FIELD_NUMBER_MAX)
         return -EBADMSG;
-    field.number = (uint32_t)(tag >> 3);
-    if (take_value(rest, (unsigned)(tag & 7), &field) < 0)
+    is_bytes = (tag & 7) == WIRE_BYTES;
+    if (is_bytes ? !take_bytes(&cursor, &bytes)
+                 : !take_number(&cursor, (unsigned)(tag & 7), &value))
         return -EBADMSG;
-    *ret_field = field;
+    *ret_field = (struct pb_field){
+        .number = (uint32_t)(tag >> 3), .is_bytes = is_bytes, .bytes = bytes, .value = value};
+    *rest = (struct str){(const char *)cursor.at, (size_t)(cursor.end - cursor.at)};
     return 1;
 }

@@ -40,6 +40,10 @@ static void put_varint(struct pbwriter *writer, uint64_t value)
     char bytes[VARINT_BYTES_MAX];
     size_t size = 0;
 
+    if (value < 0x80 && writer->at > writer->start && !writer->full) { /* nearly always */
+        *--writer->at = (char)value;
+        return;
+    }
     while (value >= 0x80) {
         bytes[size++] = (char)(value | 0x80);
         value >>= 7;
@@ -77,8 +81,13 @@ void pb_put_text(struct pbwriter *writer, uint32_t number, struct str text)
 {
     size_t mark = pb_open(writer);
     size_t size = utf8_repaired_length(text);
-    char *room = pb_reserve(writer, size);
+    char *room;
 
+    if (size == text.len) { /* nothing to repair: a repair makes it longer */
+        pb_put_bytes(writer, number, text);
+        return;
+    }
+    room = pb_reserve(writer, size);
     if (room)
         utf8_repair(text, room);
     pb_close(writer, number, mark);

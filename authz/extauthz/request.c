@@ -1,82 +1,153 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "request.h"
 
-#include "check_request.pb-c.h"
 #include "pbreader.h"
 #include "policy.h"
 
-/* The generated names are long; these are the messages we walk. */
-typedef Envoy__Service__Auth__V3__CheckRequest check_message;
-typedef Envoy__Service__Auth__V3__AttributeContext attributes_message;
-typedef Envoy__Service__Auth__V3__AttributeContext__Peer peer_message;
-typedef Envoy__Service__Auth__V3__AttributeContext__HttpRequest http_message;
-typedef Envoy__Service__Auth__V3__SocketAddress socket_message;
+/* Field numbers, by message.  Source: proto/check_request.proto. */
+enum { CHECK_ATTRIBUTES = 1 };
+enum { ATTRIBUTES_SOURCE = 1, ATTRIBUTES_DESTINATION = 2, ATTRIBUTES_REQUEST = 4 };
+enum { PEER_ADDRESS = 1 };
+enum { ADDRESS_SOCKET = 1, ADDRESS_PIPE = 2, ADDRESS_INTERNAL = 3 };
+enum { SOCKET_PROTOCOL = 1, SOCKET_ADDRESS = 2, SOCKET_PORT = 3 };
+enum { REQUEST_HTTP = 2 };
+enum {
+    HTTP_METHOD = 2,
+    HTTP_HEADERS = 3,
+    HTTP_PATH = 4,
+    HTTP_HOST = 5,
+    HTTP_SCHEME = 6,
+    HTTP_PROTOCOL = 10,
+    HTTP_HEADER_MAP = 13,
+};
+enum { HEADER_MAP_HEADERS = 1 };
+enum { ENTRY_KEY = 1, ENTRY_VALUE = 2, ENTRY_RAW_VALUE = 3 };
 
-/* SocketAddress.protocol */
-enum { SOCKET_TCP = 0 };
+enum { PROTOCOL_TCP = 0 }; /* SocketAddress.protocol */
 
-static void *on_alloc(void *arena, size_t size)
+/* What the readers fill in. */
+struct walk {
+    const struct header_table *table;
+    struct arena *arena;
+    struct request *request;
+    struct str *values; /* by read slot */
+
+    enum peer_kind *peer; /* of the Peer that is being read, and its address */
+    struct endpoint *endpoint;
+    struct {
+        struct str address;
+        uint64_t port, protocol;
+    } socket;
+};
+
+/* --- fields of messages -------------------------------------------------------------------------
+ */
+
+/* What to do with one field of a message; fields that it does not know it lets pass. */
+typedef enum request_status (*field_reader)(const struct pb_field *field, struct walk *walk);
+
+/* The depth is that of our readers: nothing in the message makes it deeper. */
+static enum request_status each_field(struct str message, field_reader read, struct walk *walk)
 {
-    return arena_alloc(arena, size);
+    struct pb_field field;
+    int r;
+
+    while ((r = pb_next_field(&message, &field)) > 0) {
+        enum request_status status = read(&field, walk);
+
+        if (status != REQUEST_OK)
+            return status;
+    }
+    return r < 0 ? REQUEST_MALFORMED : REQUEST_OK;
 }
 
-static void on_free(void *arena, void *memory)
+static enum request_status read_message(const struct pb_field *field, field_reader read,
+                                        struct walk *walk)
 {
-    (void)arena;
-    (void)memory;
+    return field->is_bytes ? each_field(field->bytes, read, walk) : REQUEST_MALFORMED;
 }
 
 /* Proto3 does not tell an empty text from an absent one; both are absent. */
-static struct str text_of(ProtobufCBinaryData bytes)
+static enum request_status read_text(const struct pb_field *field, struct str *ret_text)
 {
-    if (bytes.len == 0)
-        return (struct str){NULL, 0};
-    return (struct str){(const char *)bytes.data, bytes.len};
+    if (!field->is_bytes)
+        return REQUEST_MALFORMED;
+    *ret_text = field->bytes.len ? field->bytes : (struct str){NULL, 0};
+    return REQUEST_OK;
+}
+
+static enum request_status read_number(const struct pb_field *field, uint64_t *ret_number)
+{
+    if (field->is_bytes)
+        return REQUEST_MALFORMED;
+    *ret_number = field->value;
+    return REQUEST_OK;
 }
 
 /* --- the peers ----------------------------------------------------------------------------------
  */
 
-static enum request_status read_socket(const socket_message *socket, enum peer_kind *ret_kind,
-                                       struct endpoint *ret_endpoint)
+static enum request_status on_socket_field(const struct pb_field *field, struct walk *walk)
 {
-    if (socket->port_value > UINT16_MAX ||
-        addr_parse(text_of(socket->address), &ret_endpoint->addr) < 0)
-        return REQUEST_MALFORMED;
-    ret_endpoint->port = (uint16_t)socket->port_value;
-    *ret_kind = socket->protocol == SOCKET_TCP ? PEER_TCP : PEER_HTTP3; /* Envoy never says UDP */
-    return REQUEST_OK;
-}
-
-static enum request_status read_peer(const peer_message *peer, enum peer_kind *ret_kind,
-                                     struct endpoint *ret_endpoint)
-{
-    *ret_kind = PEER_NONE;
-    if (!peer || !peer->address)
-        return REQUEST_OK;
-    switch (peer->address->address_case) {
-    case ENVOY__SERVICE__AUTH__V3__ADDRESS__ADDRESS_SOCKET_ADDRESS:
-        return read_socket(peer->address->socket_address, ret_kind, ret_endpoint);
-    case ENVOY__SERVICE__AUTH__V3__ADDRESS__ADDRESS_PIPE:
-        *ret_kind = PEER_PIPE;
-        return REQUEST_OK;
-    case ENVOY__SERVICE__AUTH__V3__ADDRESS__ADDRESS_ENVOY_INTERNAL_ADDRESS:
-        *ret_kind = PEER_INTERNAL;
-        return REQUEST_OK;
+    switch (field->number) {
+    case SOCKET_PROTOCOL:
+        return read_number(field, &walk->socket.protocol);
+    case SOCKET_ADDRESS:
+        return read_text(field, &walk->socket.address);
+    case SOCKET_PORT:
+        return read_number(field, &walk->socket.port);
     default:
         return REQUEST_OK;
     }
 }
 
+static enum request_status read_socket(const struct pb_field *field, struct walk *walk)
+{
+    enum request_status status;
+
+    memset(&walk->socket, 0, sizeof(walk->socket));
+    status = read_message(field, on_socket_field, walk);
+    if (status != REQUEST_OK)
+        return status;
+    if (walk->socket.port > UINT16_MAX ||
+        addr_parse(walk->socket.address, &walk->endpoint->addr) < 0)
+        return REQUEST_MALFORMED;
+    walk->endpoint->port = (uint16_t)walk->socket.port;
+    /* Envoy says TCP always, also for QUIC; another data plane may say UDP */
+    *walk->peer = walk->socket.protocol == PROTOCOL_TCP ? PEER_TCP : PEER_HTTP3;
+    return REQUEST_OK;
+}
+
+/* A peer without the address of a socket; the last member of a oneof counts. */
+static enum request_status read_other_peer(const struct pb_field *field, enum peer_kind kind,
+                                           struct walk *walk)
+{
+    *walk->peer = kind;
+    *walk->endpoint = (struct endpoint){0};
+    return field->is_bytes ? REQUEST_OK : REQUEST_MALFORMED;
+}
+
+static enum request_status on_address_field(const struct pb_field *field, struct walk *walk)
+{
+    switch (field->number) {
+    case ADDRESS_SOCKET:
+        return read_socket(field, walk);
+    case ADDRESS_PIPE:
+        return read_other_peer(field, PEER_PIPE, walk);
+    case ADDRESS_INTERNAL:
+        return read_other_peer(field, PEER_INTERNAL, walk);
+    default:
+        return REQUEST_OK;
+    }
+}
+
+static enum request_status on_peer_field(const struct pb_field *field, struct walk *walk)
+{
+    return field->number == PEER_ADDRESS ? read_message(field, on_address_field, walk) : REQUEST_OK;
+}
+
 /* --- the headers --------------------------------------------------------------------------------
  */
-
-struct header_walk {
-    const struct header_table *table;
-    struct arena *arena;
-    struct str *values; /* by read slot */
-    struct request *request;
-};
 
 struct header {
     struct str name, value;
@@ -110,7 +181,7 @@ static enum request_status read_entry(struct str entry, struct header *ret_heade
 
 /* A repeated header is one value with commas (RFC 9110 5.3), as Envoy joins them in its map form.
  */
-static enum request_status add_value(struct header_walk *walk, int slot, struct str value)
+static enum request_status add_value(struct walk *walk, int slot, struct str value)
 {
     struct str *known = &walk->values[slot];
     char *joined;
@@ -139,7 +210,7 @@ static bool is_owned_name(const struct header_table *table, struct str name)
     return false;
 }
 
-static enum request_status add_variant(struct header_walk *walk, struct str name)
+static enum request_status add_variant(struct walk *walk, struct str name)
 {
     struct request *request = walk->request;
 
@@ -153,12 +224,15 @@ static enum request_status add_variant(struct header_walk *walk, struct str name
     return REQUEST_OK;
 }
 
-static enum request_status read_header(struct header_walk *walk, struct str entry)
+static enum request_status read_header(const struct pb_field *field, struct walk *walk)
 {
     struct header header;
     struct header_match match;
-    enum request_status status = read_entry(entry, &header);
+    enum request_status status;
 
+    if (!field->is_bytes)
+        return REQUEST_MALFORMED;
+    status = read_entry(field->bytes, &header);
     if (status != REQUEST_OK)
         return status;
     match = header_table_match(walk->table, header.name);
@@ -169,20 +243,80 @@ static enum request_status read_header(struct header_walk *walk, struct str entr
     return status;
 }
 
-static enum request_status read_entries(struct header_walk *walk,
-                                        const ProtobufCBinaryData *entries, size_t count)
+static enum request_status on_header_map_field(const struct pb_field *field, struct walk *walk)
 {
-    for (size_t i = 0; i < count; i++) {
-        enum request_status status = read_header(walk, text_of(entries[i]));
-
-        if (status != REQUEST_OK)
-            return status;
-    }
-    return REQUEST_OK;
+    return field->number == HEADER_MAP_HEADERS ? read_header(field, walk) : REQUEST_OK;
 }
 
 /* --- the request --------------------------------------------------------------------------------
  */
+
+static enum request_status on_http_field(const struct pb_field *field, struct walk *walk)
+{
+    struct subject *subject = &walk->request->subject;
+
+    switch (field->number) {
+    case HTTP_METHOD:
+        return read_text(field, &subject->method);
+    case HTTP_HEADERS:
+        return read_header(field, walk);
+    case HTTP_PATH:
+        return read_text(field, &subject->path);
+    case HTTP_HOST:
+        return read_text(field, &subject->host);
+    case HTTP_SCHEME:
+        return read_text(field, &subject->scheme);
+    case HTTP_PROTOCOL:
+        return read_text(field, &subject->protocol);
+    case HTTP_HEADER_MAP:
+        return read_message(field, on_header_map_field, walk);
+    default:
+        return REQUEST_OK;
+    }
+}
+
+static enum request_status on_request_field(const struct pb_field *field, struct walk *walk)
+{
+    struct subject *subject = &walk->request->subject;
+
+    if (field->number != REQUEST_HTTP)
+        return REQUEST_OK;
+    if (!walk->values)
+        walk->values =
+            arena_calloc(walk->arena, header_table_read_count(walk->table), sizeof(struct str));
+    if (!walk->values)
+        return REQUEST_OVERSIZE;
+    subject->headers = walk->values;
+    subject->has_http = true;
+    return read_message(field, on_http_field, walk);
+}
+
+static enum request_status on_attributes_field(const struct pb_field *field, struct walk *walk)
+{
+    struct subject *subject = &walk->request->subject;
+    enum peer_kind destination_kind;
+
+    switch (field->number) {
+    case ATTRIBUTES_SOURCE:
+        walk->peer = &subject->peer;
+        walk->endpoint = &subject->source;
+        return read_message(field, on_peer_field, walk);
+    case ATTRIBUTES_DESTINATION:
+        walk->peer = &destination_kind;
+        walk->endpoint = &subject->destination;
+        return read_message(field, on_peer_field, walk);
+    case ATTRIBUTES_REQUEST:
+        return read_message(field, on_request_field, walk);
+    default:
+        return REQUEST_OK;
+    }
+}
+
+static enum request_status on_check_field(const struct pb_field *field, struct walk *walk)
+{
+    return field->number == CHECK_ATTRIBUTES ? read_message(field, on_attributes_field, walk)
+                                             : REQUEST_OK;
+}
 
 static struct str without_query(struct str path)
 {
@@ -191,65 +325,23 @@ static struct str without_query(struct str path)
     return query < 0 ? path : (struct str){path.ptr, (size_t)query};
 }
 
-static enum request_status read_http(const http_message *http, struct header_walk *walk)
-{
-    struct subject *subject = &walk->request->subject;
-    enum request_status status;
-
-    subject->has_http = true;
-    subject->method = text_of(http->method);
-    subject->path = without_query(text_of(http->path));
-    subject->host = text_of(http->host);
-    subject->scheme = text_of(http->scheme);
-    subject->protocol = text_of(http->protocol);
-    /* QUIC: the address is a UDP peer's, which Envoy does not say in the address itself */
-    if (subject->peer == PEER_TCP && str_eq(subject->protocol, STR("HTTP/3")))
-        subject->peer = PEER_HTTP3;
-
-    walk->values =
-        arena_calloc(walk->arena, header_table_read_count(walk->table), sizeof(struct str));
-    if (!walk->values)
-        return REQUEST_OVERSIZE;
-    subject->headers = walk->values;
-    status = read_entries(walk, http->headers, http->n_headers);
-    if (status == REQUEST_OK && http->header_map)
-        status = read_entries(walk, http->header_map->headers, http->header_map->n_headers);
-    return status;
-}
-
-static enum request_status read_attributes(const attributes_message *attributes,
-                                           struct header_walk *walk)
-{
-    struct subject *subject = &walk->request->subject;
-    enum peer_kind destination_kind;
-    enum request_status status;
-
-    status = read_peer(attributes->source, &subject->peer, &subject->source);
-    if (status == REQUEST_OK)
-        status = read_peer(attributes->destination, &destination_kind, &subject->destination);
-    if (status == REQUEST_OK && attributes->request && attributes->request->http)
-        status = read_http(attributes->request->http, walk);
-    return status;
-}
-
 enum request_status request_decode(struct str wire, const struct policy *policy,
                                    struct arena *arena, struct request *ret_request)
 {
-    ProtobufCAllocator allocator = {on_alloc, on_free, arena};
     struct request request = {0};
-    struct header_walk walk = {.table = policy->headers, .arena = arena, .request = &request};
-    enum request_status status = REQUEST_OK;
-    const check_message *check;
+    struct subject *subject = &request.subject;
+    struct walk walk = {.table = policy->headers, .arena = arena, .request = &request};
+    enum request_status status;
 
     if (wire.len > REQUEST_BYTES_MAX)
         return REQUEST_OVERSIZE;
-    check = envoy__service__auth__v3__check_request__unpack(&allocator, wire.len,
-                                                            (const uint8_t *)wire.ptr);
-    if (!check)
-        return arena->exhausted ? REQUEST_OVERSIZE : REQUEST_MALFORMED;
-    if (check->attributes)
-        status = read_attributes(check->attributes, &walk);
-    if (status == REQUEST_OK)
-        *ret_request = request;
-    return status;
+    status = each_field(wire, on_check_field, &walk);
+    if (status != REQUEST_OK)
+        return status;
+    subject->path = without_query(subject->path);
+    /* QUIC: the address is a UDP peer's, which Envoy does not say in the address itself */
+    if (subject->peer == PEER_TCP && str_eq(subject->protocol, STR("HTTP/3")))
+        subject->peer = PEER_HTTP3;
+    *ret_request = request;
+    return REQUEST_OK;
 }

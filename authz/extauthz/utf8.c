@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "utf8.h"
 
+#include <stdint.h>
+
 static const struct str REPLACEMENT = STR_INIT("\xef\xbf\xbd");
 
 static bool is_continuation(unsigned char byte)
@@ -48,9 +50,26 @@ static size_t sequence_length(struct str text, size_t offset)
     return length;
 }
 
+/* Most text is ASCII: eight bytes at a time. */
+static size_t ascii_prefix(struct str text)
+{
+    static const uint64_t HIGH_BITS = 0x8080808080808080;
+    size_t offset = 0;
+    uint64_t word;
+
+    for (; offset + sizeof(word) <= text.len; offset += sizeof(word)) {
+        memcpy(&word, text.ptr + offset, sizeof(word));
+        if (word & HIGH_BITS)
+            break;
+    }
+    while (offset < text.len && (unsigned char)text.ptr[offset] < 0x80)
+        offset++;
+    return offset;
+}
+
 size_t utf8_repaired_length(struct str text)
 {
-    size_t total = 0, offset = 0;
+    size_t offset = ascii_prefix(text), total = offset;
 
     while (offset < text.len) {
         size_t length = sequence_length(text, offset);
@@ -63,8 +82,11 @@ size_t utf8_repaired_length(struct str text)
 
 void utf8_repair(struct str text, char *buffer)
 {
-    size_t offset = 0;
+    size_t offset = ascii_prefix(text);
 
+    if (offset)
+        memcpy(buffer, text.ptr, offset);
+    buffer += offset;
     while (offset < text.len) {
         size_t length = sequence_length(text, offset);
         struct str piece = length ? (struct str){text.ptr + offset, length} : REPLACEMENT;

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as a CheckRequest, on the whole way to the reply.
  *
- * What must hold: no crash; a decision has a reply that unpacks and begins with its status; on an
- * allow, each header that the policy owns is either set or removed, no name is both, and every
- * value is one that HTTP allows. */
+ * What must hold: no crash; the walk over the bytes sees what protobuf-c sees; a decision has a
+ * reply that unpacks and begins with its status; on an allow, each header that the policy owns is
+ * either set or removed, no name is both, and every value is one that HTTP allows. */
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "check_request.pb-c.h"
 #include "check_wire.h"
 #include "decide.h"
 #include "fake_source.h"
@@ -82,6 +83,55 @@ static void check_reply(const struct policy *policy, const struct request *reque
     check_response_freep(&response);
 }
 
+typedef Envoy__Service__Auth__V3__CheckRequest check_message;
+typedef Envoy__Service__Auth__V3__AttributeContext__HttpRequest http_message;
+
+static bool same_text(ProtobufCBinaryData bytes, struct str text)
+{
+    return str_eq((struct str){(const char *)bytes.data, bytes.len}, text);
+}
+
+static void compare_http(const http_message *http, const struct subject *subject)
+{
+    struct str path = {(const char *)http->path.data, http->path.len};
+    ptrdiff_t query = str_find_char(path, '?');
+
+    assert(same_text(http->method, subject->method));
+    assert(same_text(http->host, subject->host));
+    assert(same_text(http->scheme, subject->scheme));
+    assert(same_text(http->protocol, subject->protocol));
+    assert(str_eq(subject->path, query < 0 ? path : (struct str){path.ptr, (size_t)query}));
+}
+
+/* protobuf-c merges repeated messages and takes the last of repeated values; packed again, nothing
+ * is repeated. */
+static void compare_with_protobuf_c(const struct policy *policy, struct arena *arena,
+                                    const uint8_t *data, size_t size)
+{
+    check_message *check = envoy__service__auth__v3__check_request__unpack(NULL, size, data);
+    uint8_t *packed = check ? malloc(protobuf_c_message_get_packed_size(&check->base) + 1) : NULL;
+    struct request request;
+
+    if (packed) {
+        size_t length = envoy__service__auth__v3__check_request__pack(check, packed);
+        struct str wire = {(const char *)packed, length};
+
+        arena_reset(arena);
+        if (request_decode(wire, policy, arena, &request) == REQUEST_OK) {
+            const http_message *http = check->attributes && check->attributes->request
+                                           ? check->attributes->request->http
+                                           : NULL;
+
+            assert(request.subject.has_http == (http != NULL));
+            if (http)
+                compare_http(http, &request.subject);
+        }
+    }
+    free(packed);
+    if (check)
+        envoy__service__auth__v3__check_request__free_unpacked(check, NULL);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct policy *policy;
@@ -96,6 +146,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (!policy || arena_init(&arena, ARENA_BYTES) < 0)
             abort();
     }
+    compare_with_protobuf_c(policy, &arena, data, size);
     arena_reset(&arena);
     if (request_decode((struct str){(const char *)data, size}, policy, &arena, &request) !=
         REQUEST_OK)
