@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The floor under a Check: what gRPC core costs when nobody looks at the request.
  *
- *     floor_server ADDRESS...      unix:/path or IP:PORT, as grpc_server_add_http2_port() takes them
+ *     floor_server ADDRESS...      unix:/path or IP:PORT
  *
- * The built-in listener, one thread and one completion queue, one registered method whose request arrives with the
- * call, one final batch, a static reply of the size of an allow with two headers.  Nothing is decoded.  Linked and
- * set up as the product is, so that the difference is our own work.  Ends on SIGTERM. */
+ * The built-in listener, one thread and one completion queue, one registered method whose request
+ * arrives with the call, one final batch, a static reply of the size of an allow with two headers.
+ * Nothing is decoded.  Linked and set up as the product is, so that the difference is our own work.
+ * Ends on SIGTERM. */
 #include <assert.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -18,11 +19,14 @@
 enum { SLOTS = 128, MAX_STREAMS = 128, QUOTA_BYTES = 64 << 20 };
 
 /* CheckResponse: an empty status (OK), ok_response with two headers to set. 71 bytes. */
-static const unsigned char ALLOW[] =
-    "\x0a\x00"
-    "\x1a\x43"
-    "\x12\x21\x0a\x1d\x0a\x09x-tcp-p0f\x12\x10" "4:64+0:0:1460:m*" "\x12\x00"
-    "\x12\x1e\x0a\x1a\x0a\x0cx-tcp-family\x12\x0a" "linux-5.10" "\x12\x00";
+static const unsigned char ALLOW[] = "\x0a\x00"
+                                     "\x1a\x43"
+                                     "\x12\x21\x0a\x1d\x0a\x09x-tcp-p0f\x12\x10"
+                                     "4:64+0:0:1460:m*"
+                                     "\x12\x00"
+                                     "\x12\x1e\x0a\x1a\x0a\x0cx-tcp-family\x12\x0a"
+                                     "linux-5.10"
+                                     "\x12\x00";
 static_assert(sizeof(ALLOW) - 1 == 71, "the size that the reference measurements used");
 
 struct floor {
@@ -140,9 +144,9 @@ int main(int argc, char **argv)
     grpc_init();
     floor.server = make_server();
     floor.queue = grpc_completion_queue_create_for_next(NULL);
-    floor.check = grpc_server_register_method(floor.server,
-                                              "/envoy.service.auth.v3.Authorization/Check", NULL,
-                                              GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER, 0);
+    floor.check =
+        grpc_server_register_method(floor.server, "/envoy.service.auth.v3.Authorization/Check",
+                                    NULL, GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER, 0);
     grpc_server_register_completion_queue(floor.server, floor.queue, NULL);
     for (int i = 1; i < argc; i++)
         if (!listen_on(floor.server, argv[i]))

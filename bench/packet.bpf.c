@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The capture program as it is, with floors to measure it against.  BPF_PROG_TEST_RUN hands the same packet in again
- * and again; next_tuple() makes each one a new client's, since the same key twice costs a fraction of a new one. */
+/* The capture program as it is, with floors to measure it against.  BPF_PROG_TEST_RUN hands the
+ * same packet in again and again; next_tuple() makes each one a new client's, since the same key
+ * twice costs a fraction of a new one. */
 #include "xdp.bpf.c"
 
 struct {
@@ -18,8 +19,8 @@ struct tuple {
     __u16 source_port;
 };
 
-/* IPv4 without options behind Ethernet.  A call of its own, so that what it has checked does not make the program
- * behind it cheaper than it is. */
+/* IPv4 without options behind Ethernet.  A call of its own, so that what it has checked does not
+ * make the program behind it cheaper than it is. */
 static __attribute__((noinline)) int next_tuple(struct xdp_md *ctx, struct tuple *ret_tuple)
 {
     __u8 *data = (void *)(long)ctx->data;
@@ -28,7 +29,8 @@ static __attribute__((noinline)) int next_tuple(struct xdp_md *ctx, struct tuple
 
     if ((void *)(tcp + PARSE_TCP_SIZE) > end)
         return 0;
-    *(__u32 *)(ip + PARSE_IP4_SOURCE) += 0x01000193; /* odd: all 2^32 addresses before one comes again */
+    /* odd: all 2^32 addresses before one comes again */
+    *(__u32 *)(ip + PARSE_IP4_SOURCE) += 0x01000193;
     *(__u32 *)(tcp + PARSE_TCP_SEQUENCE) += 0x9e3779b1;
     *(__u16 *)(tcp + PARSE_TCP_SOURCE) += 1;
     ret_tuple->source = *(__u32 *)(ip + PARSE_IP4_SOURCE);

@@ -3,8 +3,8 @@
  *
  *     packet_bench OBJECT ROUNDS      one JSON object for each round on standard output
  *
- * The time is this thread's CPU time over many repetitions: the kernel's own figure is in whole nanoseconds, and a
- * no-op takes seven. */
+ * The time is this thread's CPU time over many repetitions: the kernel's own figure is in whole
+ * nanoseconds, and a no-op takes seven. */
 #include <errno.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -22,7 +22,8 @@
 
 enum { PORT = 443, REPEAT_SHORT = 2000000, REPEAT_LONG = 300000, WARM_UP = 400000 };
 
-/* A browser's SYN and a data segment of the same connection; checksums are nobody's concern here. */
+/* A browser's SYN and a data segment of the same connection; checksums are nobody's concern here.
+ */
 static const unsigned char SYN[] =
     "\x02\x00\x00\x00\x00\x01\x02\x00\x00\x00\x00\x02\x08\x00"
     "\x45\x00\x00\x3c\x12\x34\x40\x00\x40\x06\x00\x00\x0a\x01\x00\x07\xc0\x00\x02\x50"
@@ -178,7 +179,8 @@ int main(int argc, char **argv)
         die("usage: packet_bench OBJECT ROUNDS", EINVAL);
     rounds = strtoul(argv[2], NULL, 10);
     bench_open(argv[1], &bench);
-    (void)run_syns(bench.update_only, WARM_UP); /* both maps full: from here on each insert evicts */
+    (void)run_syns(bench.update_only,
+                   WARM_UP); /* both maps full: from here on each insert evicts */
     (void)run_syns(bench.capture_new, WARM_UP);
     for (unsigned long i = 0; i < rounds; i++)
         run_round(&bench);

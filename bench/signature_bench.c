@@ -3,7 +3,8 @@
  *
  *     signature_bench CAPTURE DATABASE SECONDS     one JSON object: thousands a second of each
  *
- * CAPTURE is a plain pcap file of Ethernet frames, as signature.py writes it; p0f reads the same one. */
+ * CAPTURE is a plain pcap file of Ethernet frames, as signature.py writes it; p0f reads the same
+ * one. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
