@@ -86,28 +86,17 @@ static enum fit fit_ttl(const struct signature_pattern *pattern, const struct fi
 
 static bool fits_window(const struct signature_window *wanted, const struct fit_subject *subject)
 {
-    switch (wanted->form) {
-    case WINDOW_LITERAL: /* one of the fields */
+    if (wanted->form == WINDOW_LITERAL) /* one of the fields */
         return true;
-    case WINDOW_MSS:
-    case WINDOW_MTU:
+    if (subject->window_is_pattern || wanted->form == WINDOW_MSS || wanted->form == WINDOW_MTU)
         return wanted->form == subject->derived.form && wanted->value == subject->derived.value;
-    case WINDOW_MODULO:
-        if (subject->window_is_pattern)
-            return wanted->form == subject->derived.form && wanted->value == subject->derived.value;
-        return subject->window % wanted->value == 0;
-    case WINDOW_ANY:
-        return !subject->window_is_pattern || subject->derived.form == WINDOW_ANY;
-    }
-    return false;
+    return wanted->form == WINDOW_ANY || subject->window % wanted->value == 0;
 }
 
-enum fit fit_pattern(const struct signature_pattern *pattern, const struct fit_subject *subject)
+enum fit fit_rest(const struct signature_pattern *pattern, const struct fit_subject *subject)
 {
     enum fit quirks, ttl;
 
-    if (((pattern->fields ^ subject->fields) | subject->wild) & pattern->mask)
-        return FIT_NO;
     if (!fits_window(&pattern->window, subject))
         return FIT_NO;
     quirks = fit_quirks(pattern, subject);

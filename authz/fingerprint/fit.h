@@ -46,8 +46,17 @@ void fit_subject_from_signature(const struct signature *signature, struct fit_su
 void fit_subject_from_pattern(const struct signature_pattern *pattern,
                               struct fit_subject *ret_subject);
 
-/* As in p0f, a version of 4 or 6 in the pattern is not compared; signature_pattern_matches() does.
- */
-enum fit fit_pattern(const struct signature_pattern *pattern, const struct fit_subject *subject);
+/* What the packed fields do not say: window forms, quirks, TTL. */
+enum fit fit_rest(const struct signature_pattern *pattern, const struct fit_subject *subject);
+
+/* As in p0f, a version of 4 or 6 in the pattern is not compared; signature_pattern_matches() does
+ * that. */
+static inline enum fit fit_pattern(const struct signature_pattern *pattern,
+                                   const struct fit_subject *subject)
+{
+    if (((pattern->fields ^ subject->fields) | subject->wild) & pattern->mask)
+        return FIT_NO;
+    return fit_rest(pattern, subject);
+}
 
 #endif

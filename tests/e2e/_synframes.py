@@ -183,4 +183,5 @@ def random_frame(rng, number):
     ethernet = bytes.fromhex("020000000001020000000002")
     shown = [ethernet + tags(rng) + kind + wire + padding, ethernet + kind + plain + padding]
     cut = rng.randint(1, 70) if chance(rng, 0.02) else 0
-    return tuple((frame[:max(14, len(frame) - cut)], len(frame)) for frame in shown)
+    short = rng.randint(1, 40) if chance(rng, 0.01) else 0    # the file says that less was on the wire than it holds
+    return tuple((frame[:max(14, len(frame) - cut)], max(14, len(frame) - short)) for frame in shown)
