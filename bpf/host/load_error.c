@@ -19,6 +19,7 @@ enum { WARNING_MAX = 200, LINE_SIZE = 256 };
 /* libbpf's callback has no argument of ours; it is called in the thread that called libbpf. */
 static _Thread_local char first_warning[WARNING_MAX];
 
+__attribute__((format(printf, 2, 0)))
 static int on_message(enum libbpf_print_level level, const char *format, va_list args)
 {
     int length;
