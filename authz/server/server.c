@@ -176,7 +176,7 @@ static int start_all(struct server *server, struct diag *diag)
     r = start_workers(server);
     if (r < 0)
         return diag_set(diag, r, "cannot start the threads that answer calls: %s", strerror(-r));
-    atomic_store(&server->shared.is_serving, true);
+    server_set_serving(server, true);
     r = start_acceptor(server);
     if (r < 0)
         return diag_set(diag, r, "cannot start the thread that accepts connections: %s",
@@ -204,6 +204,11 @@ int server_start(const struct server_config *config, struct server **ret_server,
     }
     *ret_server = server;
     return 0;
+}
+
+void server_set_serving(struct server *server, bool is_serving)
+{
+    atomic_store(&server->shared.is_serving, is_serving);
 }
 
 /* --- counts -------------------------------------------------------------------------------------
@@ -243,7 +248,7 @@ static void stop_accepting(struct server *server)
 
 static void begin_drain(struct server *server)
 {
-    atomic_store(&server->shared.is_serving, false);
+    server_set_serving(server, false);
     atomic_store(&server->shared.is_draining, true);
     server->gate.waiting_for = server->worker_count;
     for (unsigned i = 0; i < server->worker_count; i++)

@@ -6,6 +6,7 @@
 #ifndef SERVER_H
 #define SERVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,6 +39,10 @@ struct server_counts {
  * returns 0, calls are answered.  The threads take no signals.  With more than one thread the
  * environment variable GRPC_POLL_STRATEGY is set unless it is there. */
 int server_start(const struct server_config *config, struct server **ret_server, struct diag *diag);
+
+/* What health answers: true from the start, false from server_stop() on.  Saying false some time before
+ * server_stop() lets clients that check health go elsewhere first. */
+void server_set_serving(struct server *server, bool is_serving);
 
 void server_get_counts(const struct server *server, struct server_counts *ret_counts);
 

@@ -460,6 +460,20 @@ static void health_knows_its_services(void **state)
     }
 }
 
+static void health_says_when_it_does_not_serve(void **state)
+{
+    struct fixture *f = *state;
+    struct client_call health = {.method = HEALTH_METHOD, .message = STR("")};
+    struct client_call check = {.method = CHECK_METHOD, .message = wire_for("/")};
+
+    start(f, 1, 0);
+    server_set_serving(f->server, false);
+    run_once(f->unix_target, &health);
+    assert_true(str_eq(client_reply(&health), STR("\x08\x02")));
+    run_once(f->unix_target, &check); /* who comes all the same is answered */
+    assert_allow(&check);
+}
+
 /* --- many calls, connections, the end
  * ------------------------------------------------------------- */
 
@@ -644,6 +658,7 @@ int main(void)
         SERVER_TEST(a_message_beyond_the_quota_fails_alone),
         SERVER_TEST(each_decision_has_an_id_of_its_own),
         SERVER_TEST(health_knows_its_services),
+        SERVER_TEST(health_says_when_it_does_not_serve),
         SERVER_TEST(many_calls_at_once_are_all_answered),
         SERVER_TEST(stopping_under_load_ends_and_answers_no_call_wrongly),
         SERVER_TEST(a_policy_is_replaced_between_calls),
