@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures synauthz against floors of the same run.
 
-usage: bench/run [PART...] [--json FILE]     (root; a whole run takes about three minutes)
+usage: bench/run [PART...] [--json FILE]     (root; a whole run takes three to five minutes)
 
   check      CPU time of a Check, against a C-core server that answers without looking
   packet     time of a packet in the XDP program, against a no-op and against a plain map update
