@@ -79,14 +79,15 @@ static bool take_number(struct cursor *cursor, unsigned wire_type, uint64_t *ret
 
 int pb_next_field(struct str *rest, struct pb_field *ret_field)
 {
-    struct cursor cursor = {(const unsigned char *)rest->ptr,
-                            (const unsigned char *)rest->ptr + rest->len};
+    struct cursor cursor;
     struct str bytes = {NULL, 0};
     uint64_t tag, value = 0;
     bool is_bytes;
 
     if (rest->len == 0)
         return 0;
+    cursor.at = (const unsigned char *)rest->ptr;
+    cursor.end = cursor.at + rest->len;
     if (!take_varint(&cursor, &tag) || tag >> 3 == 0 || tag >> 3 > FIELD_NUMBER_MAX)
         return -EBADMSG;
     is_bytes = (tag & 7) == WIRE_BYTES;
