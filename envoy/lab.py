@@ -4,12 +4,13 @@
     client  10.77.0.2, fd00:77::2  ----veth----  10.77.0.1, fd00:77::1  server
             clients, attackers                    synauthz, Envoy, an upstream
 
-run_privately() runs a script in process and mount namespaces of its own, with a /run of its own: when it ends, for whatever
-reason, the kernel takes everything away that it made - processes, network namespaces, sockets, BPF links.  So there
-is no clean-up code here that could be skipped, and any number of labs run side by side.
+run_privately() runs a script in process and mount namespaces of its own, with a /run of its own: when it ends, for
+whatever reason, the kernel takes everything away that it made - processes, network namespaces, sockets, BPF links.
+So there is no clean-up code here that could be skipped, and any number of labs run side by side.
 
 The demo and the end-to-end tests share this file.
 """
+
 import contextlib
 import ctypes
 import http.client
@@ -49,15 +50,29 @@ def run_privately():
     if os.geteuid() != 0:
         sys.exit("must be root: network namespaces and BPF programs are made")
     child = subprocess.Popen(
-        ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-         sys.executable, "-u", *sys.argv], env={**os.environ, INSIDE: "1"})
+        [
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            "unshare",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+            sys.executable,
+            "-u",
+            *sys.argv,
+        ],
+        env={**os.environ, INSIDE: "1"},
+    )
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _frame: sys.exit(128 + number))
     try:
         status = child.wait()
     finally:
-        child.kill()     # its children die with their process namespace
+        child.kill()  # its children die with their process namespace
         child.wait()
     sys.exit(status if status >= 0 else 128 - status)
 
@@ -71,8 +86,9 @@ def _private_run():
 
 def sh(*argv, **options):
     """Output of a command that must succeed."""
-    done = subprocess.run(argv, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          **options)
+    done = subprocess.run(
+        argv, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options
+    )
     if done.returncode != 0:
         raise LabError(f"`{' '.join(argv)}` ended with {done.returncode}: {done.stdout[-2000:]}")
     return done.stdout
@@ -154,9 +170,10 @@ class Program:
         self.name = name
         self.log = os.path.join(SCRATCH, f"{name}.{time.monotonic_ns()}.log")
         with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                                            **options)
-        self.pid = self.process.pid      # nsenter and setpriv exec, so it is the program's own
+            self.process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, **options
+            )
+        self.pid = self.process.pid  # nsenter and setpriv exec, so it is the program's own
 
     def output(self):
         with open(self.log, errors="replace") as log:
@@ -172,6 +189,7 @@ class Program:
             if not self.runs():
                 raise LabError(f"{self.name} ended with {self.process.returncode}:\n{self.output()[-3000:]}")
             return False
+
         wait_until(there, seconds, f"`{text}` from {self.name}, which said:\n{self.output()[-3000:]}")
         return self
 
@@ -251,14 +269,29 @@ class Lab:
 
     def __init__(self):
         self.server, self.client = Namespace("server"), Namespace("client")
-        sh("ip", "link", "add", SERVER_DEVICE, "netns", "server", "type", "veth",
-           "peer", "name", CLIENT_DEVICE, "netns", "client")
-        for namespace, device, ipv4, ipv6 in ((self.server, SERVER_DEVICE, SERVER_IPV4, SERVER_IPV6),
-                                              (self.client, CLIENT_DEVICE, CLIENT_IPV4, CLIENT_IPV6)):
+        sh(
+            "ip",
+            "link",
+            "add",
+            SERVER_DEVICE,
+            "netns",
+            "server",
+            "type",
+            "veth",
+            "peer",
+            "name",
+            CLIENT_DEVICE,
+            "netns",
+            "client",
+        )
+        for namespace, device, ipv4, ipv6 in (
+            (self.server, SERVER_DEVICE, SERVER_IPV4, SERVER_IPV6),
+            (self.client, CLIENT_DEVICE, CLIENT_IPV4, CLIENT_IPV6),
+        ):
             namespace.ip("addr", "add", f"{ipv4}/24", "dev", device)
             namespace.ip("addr", "add", f"{ipv6}/64", "dev", device, "nodad")
             namespace.ip("link", "set", device, "up")
-        self.server.ip("route", "add", "blackhole", "default")   # answers to invented sources go nowhere
+        self.server.ip("route", "add", "blackhole", "default")  # answers to invented sources go nowhere
 
     def start(self, name, *argv, namespace=None, **options):
         return Program(name, (namespace or self.server).inside(*argv), **options)
@@ -266,18 +299,32 @@ class Lab:
     def serve(self, policy, *options, listen=f"unix:{SOCKET}", ports=(PORT,), ready="ready", **more):
         """synauthz, attached to the server's device unless `options` name another source; waits until it is ready."""
         source = () if "--source" in options else ("--attach", SERVER_DEVICE, "--port", ",".join(map(str, ports)))
-        return self.start("synauthz", find_synauthz(), "serve", "--policy", policy, "--listen", listen, *source, *options,
-                          **more).wait_for(ready)
+        return self.start(
+            "synauthz", find_synauthz(), "serve", "--policy", policy, "--listen", listen, *source, *options, **more
+        ).wait_for(ready)
 
     def start_upstream(self):
-        return self.start("upstream", sys.executable, "-u", os.path.join(HERE, "upstream.py"),
-                          str(UPSTREAM_PORT)).wait_for("listening")
+        return self.start(
+            "upstream", sys.executable, "-u", os.path.join(HERE, "upstream.py"), str(UPSTREAM_PORT)
+        ).wait_for("listening")
 
     def start_envoy(self, more="", port=PORT):
         """Envoy with envoy.yaml and `more` YAML: Envoy appends its listeners and clusters to those of the file."""
-        envoy = self.start("envoy", find_envoy(), "--config-path", os.path.join(HERE, "envoy.yaml"),
-                           *(("--config-yaml", more) if more else ()), "--concurrency", "2", "--disable-hot-restart",
-                           "--use-dynamic-base-id", "--log-level", "warning", "--file-flush-interval-msec", "50")
+        envoy = self.start(
+            "envoy",
+            find_envoy(),
+            "--config-path",
+            os.path.join(HERE, "envoy.yaml"),
+            *(("--config-yaml", more) if more else ()),
+            "--concurrency",
+            "2",
+            "--disable-hot-restart",
+            "--use-dynamic-base-id",
+            "--log-level",
+            "warning",
+            "--file-flush-interval-msec",
+            "50",
+        )
         wait_until(lambda: self._listens(envoy, port), 30, "Envoy's listener")
         return envoy
 
@@ -314,8 +361,9 @@ class SynRecording:
     def __init__(self, lab):
         self.pcap = os.path.join(SCRATCH, f"syn.{time.monotonic_ns()}.pcap")
         syn = "(tcp[tcpflags] & (tcp-syn|tcp-ack) == tcp-syn) or (ip6 proto 6 and ip6[53] & 0x12 == 2)"
-        self.tcpdump = lab.start("tcpdump", "tcpdump", "-Z", "root", "-i", SERVER_DEVICE, "-U", "--immediate-mode", "-w",
-                                 self.pcap, syn).wait_for("listening on")
+        self.tcpdump = lab.start(
+            "tcpdump", "tcpdump", "-Z", "root", "-i", SERVER_DEVICE, "-U", "--immediate-mode", "-w", self.pcap, syn
+        ).wait_for("listening on")
 
     def signatures(self):
         """{(client's address, port): the signature that p0f prints} of all SYNs until now; ends the recording."""

@@ -4,13 +4,14 @@
 
 usage: upstream.py PORT     on 127.0.0.1
 """
+
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Mirror(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    wbufsize = -1    # a response is one write
+    wbufsize = -1  # a response is one write
 
     def answer(self):
         self.rfile.read(int(self.headers.get("content-length", 0)))

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rules about the sources that neither compiler nor linker can check.
 
-Each check is a function from the tree {path: text} to its findings, and stands beside a tree that breaks it: a check that
-does not find that one is broken itself.  Prints a line for each check and `N passed, M failed`.
+Each check is a function from the tree {path: text} to its findings, and stands beside trees that break it: a check
+that does not find those is broken itself.  Prints a line for each check and `N passed, M failed`.
 """
+
 import collections
 import os
 import re
@@ -17,9 +18,11 @@ CHECKS = []
 
 def check(name, *broken):
     """Registers a check; each tree of `broken` is one that it must refuse."""
+
     def register(function):
         CHECKS.append((name, function, broken))
         return function
+
     return register
 
 
@@ -56,8 +59,11 @@ HOMES = (
 )
 
 
-@check("each library is used in one place", {"authz/policy/x.c": "#include <grpc/grpc.h>\n"},
-       {"tests/unit/policy/x.c": "#include <yaml.h>\n"})
+@check(
+    "each library is used in one place",
+    {"authz/policy/x.c": "#include <grpc/grpc.h>\n"},
+    {"tests/unit/policy/x.c": "#include <yaml.h>\n"},
+)
 def library_homes(tree):
     for path, text in tree.items():
         if not re.search(SOURCES, path) or path.startswith(("tests/unit/support/", "tests/fuzz/")):
@@ -89,7 +95,7 @@ def system_headers(tree):
 def licence_of(path):
     """The first line of a file, or of a script the line behind #!."""
     if re.search(r"\.[ch]$", path):
-        kernel = "GPL-2.0-only OR BSD-2-Clause"                  # what the kernel loads, and what it shares with us
+        kernel = "GPL-2.0-only OR BSD-2-Clause"  # what the kernel loads, and what it shares with us
         licence = kernel if path.startswith(("bpf/prog/", "bpf/shared/")) or path.endswith(".bpf.c") else "Apache-2.0"
         either = f"({licence}|{kernel})" if path.startswith(("bpf/host/", "tests/kernel/")) else licence
         return rf"/\* SPDX-License-Identifier: {either} \*/"
@@ -98,8 +104,12 @@ def licence_of(path):
     return r"# SPDX-License-Identifier: Apache-2\.0"
 
 
-@check("each source says its licence in its first line", {"authz/a/x.c": "int x;\n"},
-       {"bpf/prog/x.c": "/* SPDX-License-Identifier: Apache-2.0 */\n"}, {"run": "#!/bin/sh\n"})
+@check(
+    "each source says its licence in its first line",
+    {"authz/a/x.c": "int x;\n"},
+    {"bpf/prog/x.c": "/* SPDX-License-Identifier: Apache-2.0 */\n"},
+    {"run": "#!/bin/sh\n"},
+)
 def licences(tree):
     for path, text in tree.items():
         lines = text.splitlines() or [""]
@@ -119,12 +129,19 @@ def guards(tree):
             yield f"{path}: expected #ifndef {guard}"
 
 
-@check("BPF code comes from this tree and from UAPI headers", {"bpf/prog/x.c": '#include "vmlinux.h"\n'},
-       {"bpf/host/y.c": "object = bpf_object__open_file(path, NULL);\n"})
+@check(
+    "BPF code comes from this tree and from UAPI headers",
+    {"bpf/prog/x.c": '#include "vmlinux.h"\n'},
+    {"bpf/host/y.c": "object = bpf_object__open_file(path, NULL);\n"},
+)
 def bpf_origin(tree):
     yield from lines_matching(tree, r"vmlinux\.h", SOURCES)
-    yield from lines_matching(tree, r"bpf_object__open(_file)?\s*\(|bpf_prog_load_xattr|bpf_obj_get\s*\(", r"^(authz|bpf)/.*\.[ch]$",
-                              "objects are embedded, none is opened by its path")
+    yield from lines_matching(
+        tree,
+        r"bpf_object__open(_file)?\s*\(|bpf_prog_load_xattr|bpf_obj_get\s*\(",
+        r"^(authz|bpf)/.*\.[ch]$",
+        "objects are embedded, none is opened by its path",
+    )
 
 
 @check("every BPF program is Dual BSD/GPL", {"bpf/prog/x.bpf.c": 'char LICENSE[] SEC("license") = "MIT";\n'})
@@ -155,9 +172,17 @@ def unfinished(tree):
     return lines_matching(tree, r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b", r"^(?!LICENSE)")
 
 
-@check("nothing names a place that users do not have", {"a.sh": "see /wo" + "rk/main\n"}, {"b.sh": "https://py" + "pi.org/simple\n"})
+@check(
+    "nothing names a place that users do not have",
+    {"a.sh": "see /wo" + "rk/main\n"},
+    {"b.sh": "https://py" + "pi.org/simple\n"},
+)
 def places(tree):
-    hosts = r"(deb|py|www|files|proxy|registry|static|index)?\.?(debian|py" r"pi|pythonhosted|golang|npm" r"js|crates)\.(org|io|com|net)\b"
+    hosts = (
+        r"(deb|py|www|files|proxy|registry|static|index)?\.?(debian|py"
+        r"pi|pythonhosted|golang|npm"
+        r"js|crates)\.(org|io|com|net)\b"
+    )
     return lines_matching(tree, r"/wo" r"rk/|\.\./sha" r"red|" + hosts, r"^(?!LICENSE)")
 
 
@@ -179,15 +204,19 @@ def executable(tree):
 
 
 def load_tree():
-    listed = subprocess.run(["git", "-c", f"safe.directory={ROOT}", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard"], text=True, check=True,
-                            stdout=subprocess.PIPE).stdout.splitlines()
+    listed = subprocess.run(
+        ["git", "-c", f"safe.directory={ROOT}", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard"],
+        text=True,
+        check=True,
+        stdout=subprocess.PIPE,
+    ).stdout.splitlines()
     tree = {}
     for path in listed:
         try:
             with open(os.path.join(ROOT, path), encoding="utf-8") as file:
                 tree[path] = file.read()
         except (UnicodeDecodeError, FileNotFoundError):
-            pass    # captures and other data; deleted, not yet committed
+            pass  # captures and other data; deleted, not yet committed
     return tree
 
 
@@ -195,7 +224,9 @@ def main():
     tree, passed, failed = load_tree(), 0, 0
     for name, function, broken in CHECKS:
         findings = list(function(tree))
-        findings += [f"this check does not find {' or '.join(example)}" for example in broken if not list(function(example))]
+        findings += [
+            f"this check does not find {' or '.join(example)}" for example in broken if not list(function(example))
+        ]
         print("\n        ".join([f"{'FAILED' if findings else 'ok    '}  {name}", *findings]))
         passed += not findings
         failed += bool(findings)

@@ -10,9 +10,10 @@ usage: tests/run [PART...]
   capture  the same with real connections, floods and spoofed SYNs, in network namespaces (root)
   e2e      the released program behind a real Envoy, judged by the real p0f (root)
 
-Ends with one line, `N passed, M failed`; when parts were named, `, K skipped` counts the parts left out.  Exit status 1 if
-anything failed.  Every case counts, also one that crashed before it could say so.  Outputs are kept in build/tests.
+Ends with one line, `N passed, M failed`; when parts were named, `, K skipped` counts the parts left out.  Exit status
+1 if anything failed.  Every case counts, also one that crashed before it could say so.  Outputs are kept in build/tests.
 """
+
 import os
 import re
 import shutil
@@ -23,7 +24,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LOGS = os.path.join(ROOT, "build/tests")
-TIME_LIMIT = 1200   # seconds for one program
+TIME_LIMIT = 1200  # seconds for one program
 PARTS = ("style", "unit", "bpf", "capture", "e2e")
 
 
@@ -35,8 +36,11 @@ class Tally:
         """Counts a program's cases; prints all that it said if one failed."""
         self.passed += passed
         self.failed += [name] * failed
-        print(f"{'ok    ' if not failed else 'FAILED'} {name}: {passed} passed"
-              f"{f', {failed} failed' if failed else ''} ({seconds:.1f} s)", flush=True)
+        print(
+            f"{'ok    ' if not failed else 'FAILED'} {name}: {passed} passed"
+            f"{f', {failed} failed' if failed else ''} ({seconds:.1f} s)",
+            flush=True,
+        )
         if failed:
             print("\n".join(f"    | {line}" for line in output.splitlines()[-200:]), flush=True)
 
@@ -48,7 +52,18 @@ def run(name, *argv, limit=TIME_LIMIT):
     when it takes too long, crashes, or we are interrupted.
     """
     if os.geteuid() == 0:
-        argv = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", *argv]
+        argv = [
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            "unshare",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+            *argv,
+        ]
     started = time.monotonic()
     log = os.path.join(LOGS, re.sub(r"[^\w.-]+", "-", name) + ".log")
     with open(log, "wb") as out:
@@ -77,8 +92,10 @@ def step(tally, name, *argv):
 def build(tally, preset, *more, targets=()):
     """Configures and builds; a failure is counted, a success is none of the tests."""
     folder = os.path.join(ROOT, "build", preset if not more else "clang")
-    for name, argv in (("configure", ["cmake", "--preset", preset, "-B", folder, *more]),
-                       ("build", ["cmake", "--build", folder, *(["--target", *targets] if targets else []), "--", "-k", "0"])):
+    for name, argv in (
+        ("configure", ["cmake", "--preset", preset, "-B", folder, *more]),
+        ("build", ["cmake", "--build", folder, *(["--target", *targets] if targets else []), "--", "-k", "0"]),
+    ):
         status, output, seconds = run(f"{name} {os.path.basename(folder)}", *argv)
         if status != 0:
             complaints = re.sub(r"^\[\d+/\d+\] .*\n", "", output, flags=re.M)
@@ -89,6 +106,7 @@ def build(tally, preset, *more, targets=()):
 
 
 # ---------------------------------------------------------------------------------------------------- counting
+
 
 def count_cases(output, succeeded):
     """(passed, failed) of one program's output, by cmocka's lines or by a script's closing line.
@@ -112,20 +130,31 @@ def count_cases(output, succeeded):
     passed = len(re.findall(r"^\[       OK \]", output, re.M))
     closing = re.findall(r"^(\d+) passed, (\d+) failed", output, re.M)
     if begun or passed:
-        failed = max(begun - passed, 0)    # failed, skipped, or cut off by a crash
+        failed = max(begun - passed, 0)  # failed, skipped, or cut off by a crash
     elif closing:
         passed, failed = map(int, closing[-1])
     else:
         passed, failed = int(succeeded), 0
     if not succeeded and failed == 0:
-        failed = 1                         # for instance a leak, found after the last case
+        failed = 1  # for instance a leak, found after the last case
     return passed, failed
 
 
 def ctest(tally, part, *selection):
     """Runs the tests of build/dev that are selected and counts the cases of each."""
-    status, output, _ = run(f"ctest {part}", "ctest", "--test-dir", "build/dev", "--verbose", "-j", str(os.cpu_count()),
-                            "--timeout", "300", "--no-tests=error", *selection)
+    status, output, _ = run(
+        f"ctest {part}",
+        "ctest",
+        "--test-dir",
+        "build/dev",
+        "--verbose",
+        "-j",
+        str(os.cpu_count()),
+        "--timeout",
+        "300",
+        "--no-tests=error",
+        *selection,
+    )
     results = re.findall(r"^ *\d+/\d+ Test +#(\d+): (\S+) \.*(.*?) +([\d.]+) sec", output, re.M)
     for number, name, result, seconds in results:
         lines = "\n".join(re.findall(rf"^{number}: ?(.*)$", output, re.M))
@@ -136,6 +165,7 @@ def ctest(tally, part, *selection):
 
 # ---------------------------------------------------------------------------------------------------- the parts
 
+
 def script(tally, name, *argv):
     status, output, seconds = run(name, *argv)
     tally.add(name, *count_cases(output, status == 0), output, seconds)
@@ -145,7 +175,7 @@ def part_style(tally):
     script(tally, "style", sys.executable, "tests/style.py")
     step(tally, "this runner counts right", sys.executable, "-B", "-m", "doctest", "tests/suite.py")
     step(tally, "dependencies: nothing is missing", "deploy/install-deps", "test")
-    clang = ["-DCMAKE_C_COMPILER=clang-14", "-DCMAKE_BUILD_TYPE=", "-DSYNAUTHZ_SANITIZE="]    # only to see what it says
+    clang = ["-DCMAKE_C_COMPILER=clang-14", "-DCMAKE_BUILD_TYPE=", "-DSYNAUTHZ_SANITIZE="]  # only to see what it says
     if build(tally, "dev", *clang):
         tally.add("everything builds with clang without a warning", 1, 0)
     if build(tally, "dev", targets=["all_verify_interface_header_sets"]):
@@ -171,15 +201,19 @@ def part_capture(tally):
         ctest(tally, "capture", "-L", "bpf", "-E", WITHOUT_CONNECTIONS)
 
 
+# Run a second time against the program with sanitizers: these take it through all of its life.
+WITH_SANITIZERS = ("fingerprint", "lifecycle", "sources")
+
+
 def part_e2e(tally):
-    if not build(tally, "release"):
+    if not build(tally, "release") or not build(tally, "dev"):
         return
-    scripts = sorted(name for name in os.listdir(os.path.join(ROOT, "tests/e2e")) if name.endswith(".py"))
-    scripts = [name for name in scripts if not name.startswith("_")]
-    for name in scripts:
-        script(tally, f"e2e/{name[:-3]}", sys.executable, f"tests/e2e/{name}")
-    if not scripts:
-        tally.add("e2e", 0, 1, "no scripts in tests/e2e")
+    names = sorted(name[:-3] for name in os.listdir(os.path.join(ROOT, "tests/e2e")) if re.fullmatch(r"[^_].*\.py", name))
+    for name in names:
+        script(tally, f"e2e/{name}", sys.executable, f"tests/e2e/{name}.py")
+    for name in WITH_SANITIZERS:
+        program = f"SYNAUTHZ={ROOT}/build/dev/synauthz"
+        script(tally, f"e2e/{name}, sanitizers", "env", program, sys.executable, f"tests/e2e/{name}.py")
 
 
 def main():

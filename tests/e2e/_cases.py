@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the end-to-end scripts share: the lab of envoy/lab.py, and cases that are counted."""
+
 import os
 import sys
 import traceback

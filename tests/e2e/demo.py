@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What the README tells people to run and to copy."""
+
 import tempfile
 import textwrap
 
@@ -10,7 +11,7 @@ DEMO = os.path.join(ROOT, "envoy/demo")
 
 
 def host_state(mark):
-    """What a demo could leave behind on this machine: a set of lines.  BPF links and sockets live as long as their process."""
+    """What a demo could leave behind here: a set of lines.  BPF links and sockets live as long as their process."""
     found = {f"interface {name}" for name in re.findall(r"^\d+: ([^:@]+)", sh("ip", "-o", "link"), re.M)}
     found |= {f"namespace {line}" for line in sh("ip", "netns", "list").splitlines()}
     with open("/proc/self/mounts") as file:
@@ -22,15 +23,23 @@ def host_state(mark):
                 if mark.encode() in environ.read():
                     found.add(f"process {command.read()}")
         except OSError:
-            pass     # it has just ended
+            pass  # it has just ended
     return found
 
 
 def start_demo(folder):
     """The demo, and a word in its environment by which all of its processes are known."""
     mark = f"DEMO_MARK={os.getpid()}-{time.monotonic_ns()}"
-    demo = subprocess.Popen([DEMO], cwd=folder, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                            start_new_session=True, env={**os.environ, **dict([mark.split("=")])})
+    demo = subprocess.Popen(
+        [DEMO],
+        cwd=folder,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        env={**os.environ, **dict([mark.split("=")])},
+    )
     return demo, mark
 
 
@@ -49,8 +58,12 @@ def whole_demo(cases, folder):
     output, _ = demo.communicate(timeout=600)
     cases.equal("the demo succeeds, from any folder", demo.returncode, 0)
     cases.check("and says so", "everything held" in output and "NOT " not in output, output)
-    cases.check("it shows signatures and who confirms them", re.search(r"p0f says the same of the same SYN: 4:64", output)
-                and re.search(r"p0f says the same of the same SYN: 6:64", output), output)
+    cases.check(
+        "it shows signatures and who confirms them",
+        re.search(r"p0f says the same of the same SYN: 4:64", output)
+        and re.search(r"p0f says the same of the same SYN: 6:64", output),
+        output,
+    )
     check_nothing_left(cases, "the demo", before, mark)
 
 
@@ -62,18 +75,27 @@ def interrupted_demo(cases, folder):
             if "an ordinary client" in line:
                 break
         demo.send_signal(number)
-        rest = demo.stdout.read()     # to the end: no child holds it open
+        rest = demo.stdout.read()  # to the end: no child holds it open
         status = demo.wait(20)
         cases.check(f"{number.name}: the demo ends with a failure", status != 0, (status, rest))
         check_nothing_left(cases, number.name, before, mark)
 
 
 def examples(cases, folder):
-    done = subprocess.run([find_envoy(), "--mode", "validate", "-c", os.path.join(ROOT, "envoy/envoy.yaml"), "-l", "error"],
-                          text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    done = subprocess.run(
+        [find_envoy(), "--mode", "validate", "-c", os.path.join(ROOT, "envoy/envoy.yaml"), "-l", "error"],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     cases.equal("Envoy accepts envoy/envoy.yaml", (done.returncode, "OK" in done.stdout), (0, True))
-    documents = ["README.md", *(f"docs/{name}" for name in sorted(os.listdir(os.path.join(ROOT, "docs"))) if name.endswith(".md"))]
-    policies = [(document, text) for document in documents for text in yaml_blocks(document) if text.startswith("version: 1\n")]
+    documents = [
+        "README.md",
+        *(f"docs/{name}" for name in sorted(os.listdir(os.path.join(ROOT, "docs"))) if name.endswith(".md")),
+    ]
+    policies = [
+        (document, text) for document in documents for text in yaml_blocks(document) if text.startswith("version: 1\n")
+    ]
     cases.check("the documents have examples of policies", len(policies) > 0)
     for number, (document, text) in enumerate(policies, 1):
         policy_loads(cases, folder, f"example {number}, in {document}", text)
@@ -90,8 +112,11 @@ def policy_loads(cases, folder, name, text):
     path = os.path.join(folder, "policy.yaml")
     with open(path, "w") as file:
         file.write(text)
-    server = subprocess.Popen([find_synauthz(), "serve", "--policy", path, "--listen", f"unix:{folder}/s", "--source", "none"],
-                              text=True, stderr=subprocess.PIPE)
+    server = subprocess.Popen(
+        [find_synauthz(), "serve", "--policy", path, "--listen", f"unix:{folder}/s", "--source", "none"],
+        text=True,
+        stderr=subprocess.PIPE,
+    )
     line = server.stderr.readline()
     cases.check(f"synauthz accepts {name}", "ready" in line, line)
     server.terminate()

@@ -1,14 +1,26 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """One connection's way: SYN, record, Check, verdict, headers.  Real kernel, real Envoy, the real p0f as the judge."""
+
 import json
 
 from _cases import *
 
 VERSIONS = {"IPv4": SERVER_IPV4, "IPv6": SERVER_IPV6}
-FORGED = [("x-tcp-p0f", "forged"), ("X-Tcp-P0f", "forged"), ("X-TCP-P0F", "forged"), ("x_tcp_p0f", "forged"), ("x-tcp_p0f", "forged"),
-          ("X_TCP_P0F", "forged"), ("x-tcp-state", "forged"), ("x_tcp_state", "forged"), ("x-client-note", "forged"),
-          ("x_client_note", "forged"), ("x-internal", "forged"), ("x-untouched", "kept")]
+FORGED = [
+    ("x-tcp-p0f", "forged"),
+    ("X-Tcp-P0f", "forged"),
+    ("X-TCP-P0F", "forged"),
+    ("x_tcp_p0f", "forged"),
+    ("x-tcp_p0f", "forged"),
+    ("X_TCP_P0F", "forged"),
+    ("x-tcp-state", "forged"),
+    ("x_tcp_state", "forged"),
+    ("x-client-note", "forged"),
+    ("x_client_note", "forged"),
+    ("x-internal", "forged"),
+    ("x-untouched", "kept"),
+]
 
 
 def start(lab):
@@ -19,7 +31,11 @@ def start(lab):
 
 def signatures(cases, lab):
     """Equal to p0f's and the same over the life of the connection, whatever the client's stack sends."""
-    variants = {"an ordinary client": None, "no window scaling": "net.ipv4.tcp_window_scaling", "no SACK": "net.ipv4.tcp_sack"}
+    variants = {
+        "an ordinary client": None,
+        "no window scaling": "net.ipv4.tcp_window_scaling",
+        "no SACK": "net.ipv4.tcp_sack",
+    }
     recording, seen = lab.record_syns(), []
     for version, address in VERSIONS.items():
         for variant, setting in variants.items():
@@ -46,8 +62,11 @@ def denial(cases, lab):
     for version, reply in replies.items():
         cases.equal(f"{version}: denied with the rule's status", reply.status, 429)
         cases.equal(f"{version}: and body", reply.body, "denied by no-timestamps\n")
-        cases.equal(f"{version}: and headers", (reply.header("x-denied-by"), reply.header("x-signature")),
-                    ("no-timestamps", truth.get(connections[version].local)))
+        cases.equal(
+            f"{version}: and headers",
+            (reply.header("x-denied-by"), reply.header("x-signature")),
+            ("no-timestamps", truth.get(connections[version].local)),
+        )
         cases.equal(f"{version}: denied again on the same connection", connections[version].get("/again").status, 429)
 
 
@@ -55,10 +74,17 @@ def headers(cases, lab, port, what):
     """What a client sends in the name of the policy's headers never gets upstream."""
     connection = Connection(lab, port=port)
     honest, lying = connection.get(), connection.get("/", FORGED)
-    cases.equal(f"{what}: no forged value gets upstream", [header for header in lying.received or [("?", "forged")] if header[1] == "forged"], [])
+    cases.equal(
+        f"{what}: no forged value gets upstream",
+        [header for header in lying.received or [("?", "forged")] if header[1] == "forged"],
+        [],
+    )
     for name in ("x-tcp-p0f", "x-tcp-state", "x-client-note"):
-        cases.check(f"{what}: {name} has one value, ours", len(honest.upstream(name)) == 1 and lying.upstream(name) == honest.upstream(name),
-                    (honest.upstream(name), lying.upstream(name)))
+        cases.check(
+            f"{what}: {name} has one value, ours",
+            len(honest.upstream(name)) == 1 and lying.upstream(name) == honest.upstream(name),
+            (honest.upstream(name), lying.upstream(name)),
+        )
     cases.equal(f"{what}: no other spelling remains", [name for name, _ in lying.received or [] if "_" in name], [])
     cases.equal(f"{what}: a template's words", lying.upstream("x-client-note"), ["decided by default, 100%"])
     cases.equal(f"{what}: a header in `remove` is gone", lying.upstream("x-internal"), [])
@@ -94,14 +120,22 @@ def conditions(cases, lab):
 
 def network_filter(cases, lab):
     for version, address in VERSIONS.items():
-        cases.equal(f"network filter, {version}: an ordinary client is let in", Connection(lab, address, TCP_PORT).get().status, 200)
+        cases.equal(
+            f"network filter, {version}: an ordinary client is let in",
+            Connection(lab, address, TCP_PORT).get().status,
+            200,
+        )
         with lab.client.changed("net.ipv4.tcp_timestamps", 0):
             odd = Connection(lab, address, TCP_PORT)
         try:
             outcome = odd.get().status
         except (OSError, http.client.HTTPException) as error:
             outcome = type(error).__name__
-        cases.check(f"network filter, {version}: a changed one is cut off", outcome in ("RemoteDisconnected", "ConnectionResetError", "BrokenPipeError"), outcome)
+        cases.check(
+            f"network filter, {version}: a changed one is cut off",
+            outcome in ("RemoteDisconnected", "ConnectionResetError", "BrokenPipeError"),
+            outcome,
+        )
 
 
 def metadata(cases, lab):
@@ -117,19 +151,34 @@ def metadata(cases, lab):
     def lines():
         with open(log) as file:
             return {entry["path"]: entry for entry in map(json.loads, file)}
+
     wait_until(lambda: "/denied-with-metadata" in lines(), 10, "Envoy's access log")
     truth, entries = recording.signatures(), lines()
-    for name, connection, verdict, rule, own in (("allowed", allowed, "allow", "default", ("enriched", "yes")),
-                                                 ("denied", denied, "deny", "no-timestamps", ("note", f"no timestamps in {truth.get(denied.local)}"))):
+    for name, connection, verdict, rule, own in (
+        ("allowed", allowed, "allow", "default", ("enriched", "yes")),
+        ("denied", denied, "deny", "no-timestamps", ("note", f"no timestamps in {truth.get(denied.local)}")),
+    ):
         got, p0f = entries[f"/{name}-with-metadata"]["metadata"] or {}, truth.get(connection.local)
-        cases.equal(f"metadata, {name}: signature and state", (got.get("p0f"), got.get("p0f_signature"), got.get("p0f_state")),
-                    ({"signature": p0f, "state": "verified"}, p0f, "verified"))
+        cases.equal(
+            f"metadata, {name}: signature and state",
+            (got.get("p0f"), got.get("p0f_signature"), got.get("p0f_state")),
+            ({"signature": p0f, "state": "verified"}, p0f, "verified"),
+        )
         cases.equal(f"metadata, {name}: verdict", got.get("verdict"), verdict)
         cases.check(f"metadata, {name}: rule", got.get("rule") == rule, got)
-        cases.check(f"metadata, {name}: policy, revision, decision", got.get("policy") == "default" and re.fullmatch("[0-9a-f]{12}", got.get("revision", ""))
-                    and got.get("decision_id"), got)
+        cases.check(
+            f"metadata, {name}: policy, revision, decision",
+            got.get("policy") == "default"
+            and re.fullmatch("[0-9a-f]{12}", got.get("revision", ""))
+            and got.get("decision_id"),
+            got,
+        )
         cases.equal(f"metadata, {name}: the policy's own", got.get(own[0]), own[1])
-    cases.check("metadata: decisions have different names", len({entry["metadata"]["decision_id"] for entry in entries.values() if entry["metadata"]}) == len(entries), entries)
+    cases.check(
+        "metadata: decisions have different names",
+        len({entry["metadata"]["decision_id"] for entry in entries.values() if entry["metadata"]}) == len(entries),
+        entries,
+    )
 
 
 def main(cases):
@@ -143,7 +192,10 @@ def main(cases):
     network_filter(cases, lab)
     metadata(cases, lab)
     many = [Connection(lab, address) for address in VERSIONS.values() for _ in range(100)]
-    cases.check("200 connections at once are all verified", all(connection.get().upstream("x-tcp-state") == ["verified"] for connection in many))
+    cases.check(
+        "200 connections at once are all verified",
+        all(connection.get().upstream("x-tcp-state") == ["verified"] for connection in many),
+    )
 
 
 run_cases(main)

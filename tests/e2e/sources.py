@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """`serve --source pcap:FILE` and `--source none` behind Envoy: what is not known is neither yes nor no."""
+
 from _cases import *
 
 # %ON_UNKNOWN% is for a rule about a signature, which without a SYN can be neither matched nor ruled out.
@@ -44,7 +45,9 @@ def from_capture(cases, lab):
     wait_until(lambda: late.get().status == 200, 10, "Envoy to find the server")
     for version, connection in recorded.items():
         reply = connection.get("/", FORGED)
-        cases.equal(f"capture file, {version}: p0f's signature", reply.upstream("x-tcp-p0f"), [truth.get(connection.local)])
+        cases.equal(
+            f"capture file, {version}: p0f's signature", reply.upstream("x-tcp-p0f"), [truth.get(connection.local)]
+        )
         cases.equal(f"capture file, {version}: not proved by a socket", reply.upstream("x-tcp-state"), ["captured"])
     cases.equal("capture file: a rule on the signature fires", recorded["IPv4"].get("/signature").status, 410)
     cases.equal("capture file: its negation does not", recorded["IPv4"].get("/not-signature").status, 200)
@@ -60,7 +63,9 @@ def from_nowhere(cases, lab):
     wait_until(lambda: connection.get().status == 200, 10, "Envoy to find the server")
     reply = connection.get("/", FORGED)
     cases.equal("no source: the state is known", reply.upstream("x-tcp-state"), ["missing"])
-    cases.equal("no source: a header whose fact has no value is not sent, nor the client's", reply.upstream("x-tcp-p0f"), [])
+    cases.equal(
+        "no source: a header whose fact has no value is not sent, nor the client's", reply.upstream("x-tcp-p0f"), []
+    )
     cases.equal("no source: a template's default", reply.upstream("x-tcp-os"), ["nothing known"])
     cases.equal("no source: a rule on the state fires", connection.get("/state").status, 409)
     for path in ("/signature", "/not-signature"):
@@ -70,8 +75,14 @@ def from_nowhere(cases, lab):
     server = serve(lab, "deny", "none")
     wait_until(lambda: connection.get().status == 200, 10, "Envoy to find the server")
     for path, status in (("/signature", 410), ("/not-signature", 411)):
-        cases.equal(f"no source, on_unknown deny: {path} ends there, as the rule answers", connection.get(path).status, status)
-    cases.equal("no source, on_unknown deny: where the path already says no, nothing is unknown", connection.get("/else").status, 200)
+        cases.equal(
+            f"no source, on_unknown deny: {path} ends there, as the rule answers", connection.get(path).status, status
+        )
+    cases.equal(
+        "no source, on_unknown deny: where the path already says no, nothing is unknown",
+        connection.get("/else").status,
+        200,
+    )
     server.stop()
 
 
