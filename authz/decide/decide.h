@@ -15,12 +15,13 @@ enum on_fault {
 };
 
 enum decide_status {
-    DECIDE_FAULT = 0,   /* our side's failure: no decision */
+    DECIDE_FAULT = 0, /* our side's failure: no decision */
     DECIDE_OK,
-    DECIDE_OVERSIZE,    /* the arena is full */
+    DECIDE_OVERSIZE, /* the arena is full */
 };
 
-/* Fills in the SYN part of `subject` and decides.  What the subject then borrows lives in `arena`. */
+/* Fills in the SYN part of `subject` and decides.  What the subject then borrows lives in `arena`.
+ */
 enum decide_status decide(const struct syn_source *source, const struct policy *policy,
                           enum on_fault on_fault, struct subject *subject, struct arena *arena,
                           struct decision *ret_decision);

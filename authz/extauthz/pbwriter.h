@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Write a protobuf message back to front into a bounded buffer.
  *
- * The last field is written first, so that the length of a nested message is known when its header is
- * written and nothing is moved.  Within a message, write its fields in descending order:
+ * The last field is written first, so that the length of a nested message is known when its header
+ * is written and nothing is moved.  Within a message, write its fields in descending order:
  *
  *     size_t mark = pb_open(&writer);
  *     pb_put_text(&writer, 2, value);
@@ -36,10 +36,12 @@ void pb_close(struct pbwriter *writer, uint32_t number, size_t mark);
 void pb_put_uint(struct pbwriter *writer, uint32_t number, uint64_t value);
 void pb_put_bytes(struct pbwriter *writer, uint32_t number, struct str bytes);
 
-/* A `string` field: what is not UTF-8 becomes U+FFFD, a parser of proto3 refuses the whole message otherwise. */
+/* A `string` field: what is not UTF-8 becomes U+FFFD, a parser of proto3 refuses the whole message
+ * otherwise. */
 void pb_put_text(struct pbwriter *writer, uint32_t number, struct str text);
 
-/* Room for `size` bytes in front of what was written, to be filled by the caller; NULL when it does not fit. */
+/* Room for `size` bytes in front of what was written, to be filled by the caller; NULL when it does
+ * not fit. */
 char *pb_reserve(struct pbwriter *writer, size_t size);
 
 #endif

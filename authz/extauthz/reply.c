@@ -27,8 +27,7 @@ static struct str render(struct reply *reply, const struct template *template)
     return text;
 }
 
-/* --- metadata -----------------------------------------------------------------------------------
- */
+/* --- metadata --------------------------------------------------------------------------------- */
 
 static struct str rule_text(const struct decision *decision)
 {
@@ -127,8 +126,7 @@ static void put_metadata(struct reply *reply)
     pb_close(&reply->writer, RESPONSE_METADATA, mark);
 }
 
-/* --- allow --------------------------------------------------------------------------------------
- */
+/* --- allow ------------------------------------------------------------------------------------ */
 
 /* The values of the owned headers, by index; ptr NULL: to be removed. NULL when the arena is full.
  */
@@ -179,8 +177,7 @@ static void put_allow(struct reply *reply)
     pb_close(&reply->writer, RESPONSE_OK, mark);
 }
 
-/* --- deny ---------------------------------------------------------------------------------------
- */
+/* --- deny ------------------------------------------------------------------------------------- */
 
 static void put_respond(struct reply *reply, const struct respond *respond)
 {
@@ -211,8 +208,7 @@ static void put_deny(struct reply *reply)
     pb_close(&reply->writer, RESPONSE_DENIED, mark);
 }
 
-/* --- the reply ----------------------------------------------------------------------------------
- */
+/* --- the reply -------------------------------------------------------------------------------- */
 
 static struct template_names names_of(const struct policy *policy, struct str rule,
                                       struct str decision_id)

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The wire: decision -> envoy.service.auth.v3.CheckResponse.
  *
- * An empty CheckResponse means allow to Envoy, so none is ever built: a reply always has a status, and
- * becomes an allow only on purpose.  Written back to front by a small protobuf writer, so
- * that nested lengths are known when they are written and nothing is copied twice.
+ * An empty CheckResponse means allow to Envoy, so none is ever built: a reply always has a status,
+ * and becomes an allow only on purpose.  Written back to front by a small protobuf writer, so that
+ * nested lengths are known when they are written and nothing is copied twice.
  *
- * On allow every owned header is either set (append=false) or removed, and so is each variant that the client
- * sent; no name is in both lists.  A header whose value is absent or empty is removed: whether an empty
- * value overwrites the client's copy depends on the version of Envoy.  Values are made valid: header values
- * visible ASCII, space and tab (RFC 9110 5.5), body and metadata UTF-8.
+ * On allow every owned header is either set (append=false) or removed, and so is each variant that
+ * the client sent; no name is in both lists.  A header whose value is absent or empty is removed:
+ * whether an empty value overwrites the client's copy depends on the version of Envoy.  Values are
+ * made valid: header values visible ASCII, space and tab (RFC 9110 5.5), body and metadata UTF-8.
  *
- * A Check of the network filter is answered by status and metadata alone, that filter reads nothing else. */
+ * A Check of the network filter is answered by status and metadata alone, that filter reads nothing
+ * else. */
 #ifndef REPLY_H
 #define REPLY_H
 
@@ -20,7 +21,8 @@
 
 enum { REPLY_BYTES_MAX = 1 << 16 }; /* Envoy takes 60 KiB of headers by default */
 
-/* Bytes in `arena`, or {NULL, 0} when they or REPLY_BYTES_MAX are used up: the caller then sends reply_oversize(). */
+/* Bytes in `arena`, or {NULL, 0} when they or REPLY_BYTES_MAX are used up: the caller then sends
+ * reply_oversize(). */
 struct str reply_build(const struct policy *policy, const struct request *request,
                        const struct decision *decision, struct str decision_id,
                        struct arena *arena);

@@ -40,8 +40,7 @@ struct walk {
     } socket;
 };
 
-/* --- fields of messages -------------------------------------------------------------------------
- */
+/* --- fields of messages ----------------------------------------------------------------------- */
 
 /* What to do with one field of a message; fields that it does not know it lets pass. */
 typedef enum request_status (*field_reader)(const struct pb_field *field, struct walk *walk);
@@ -84,8 +83,7 @@ static enum request_status read_number(const struct pb_field *field, uint64_t *r
     return REQUEST_OK;
 }
 
-/* --- the peers ----------------------------------------------------------------------------------
- */
+/* --- the peers -------------------------------------------------------------------------------- */
 
 static enum request_status on_socket_field(const struct pb_field *field, struct walk *walk)
 {
@@ -146,8 +144,7 @@ static enum request_status on_peer_field(const struct pb_field *field, struct wa
     return field->number == PEER_ADDRESS ? read_message(field, on_address_field, walk) : REQUEST_OK;
 }
 
-/* --- the headers --------------------------------------------------------------------------------
- */
+/* --- the headers ------------------------------------------------------------------------------ */
 
 struct header {
     struct str name, value;
@@ -248,8 +245,7 @@ static enum request_status on_header_map_field(const struct pb_field *field, str
     return field->number == HEADER_MAP_HEADERS ? read_header(field, walk) : REQUEST_OK;
 }
 
-/* --- the request --------------------------------------------------------------------------------
- */
+/* --- the request ------------------------------------------------------------------------------ */
 
 static enum request_status on_http_field(const struct pb_field *field, struct walk *walk)
 {

@@ -2,8 +2,8 @@
 /* The messages inside a CheckResponse, written back to front: in descending order of their fields.
  *
  * CheckResponse { status 1, denied_response 2, ok_response 3, dynamic_metadata 4 }
- * OkHttpResponse { headers 2, headers_to_remove 5 }   DeniedHttpResponse { status 1, headers 2, body 3 }
- * Source: ext_authz v3 API (proto/check_response.proto). */
+ * OkHttpResponse { headers 2, headers_to_remove 5 }   DeniedHttpResponse { status 1, headers 2,
+ * body 3 } Source: ext_authz v3 API (proto/check_response.proto). */
 #ifndef RESPONSE_WRITER_H
 #define RESPONSE_WRITER_H
 
@@ -32,11 +32,12 @@ void response_put_status(struct pbwriter *writer, unsigned code);
 /* DeniedHttpResponse.status */
 void response_put_http_status(struct pbwriter *writer, unsigned status);
 
-/* A HeaderValueOption with append=false, the one form that sets a header in every version of Envoy.  In the value, bytes other
- * than tab and 0x20..0x7e become '?'. */
+/* A HeaderValueOption with append=false, the one form that sets a header in every version of Envoy.
+ * In the value, bytes other than tab and 0x20..0x7e become '?'. */
 void response_put_header(struct pbwriter *writer, struct str name, struct str value);
 
-/* One entry of a Struct.  Between pb_open() and response_close_struct() further entries make a nested one. */
+/* One entry of a Struct.  Between pb_open() and response_close_struct() further entries make a
+ * nested one. */
 void response_put_entry(struct pbwriter *writer, struct str key, struct str text);
 void response_close_struct(struct pbwriter *writer, struct str key, size_t mark);
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text that is certainly UTF-8 (RFC 3629: no surrogates, no overlong forms, nothing above U+10FFFF). */
+/* Text that is certainly UTF-8 (RFC 3629: no surrogates, no overlong forms, nothing above
+ * U+10FFFF). */
 #ifndef UTF8_H
 #define UTF8_H
 
 #include "str.h"
 
-/* Bytes that utf8_repair() writes: each byte that belongs to no valid sequence becomes U+FFFD (3 bytes). */
+/* Bytes that utf8_repair() writes: each byte that belongs to no valid sequence becomes U+FFFD (3
+ * bytes). */
 size_t utf8_repaired_length(struct str text);
 
 /* `buffer` has that many bytes. */

@@ -25,12 +25,12 @@ static struct answer refusal(grpc_status_code status, const char *why)
 
 static struct answer message(struct str reply)
 {
-    assert(reply.len > 0); /* an empty CheckResponse would mean allow */
+    if (reply.len == 0) /* a mistake of ours; to Envoy, an empty CheckResponse means allow */
+        return refusal(GRPC_STATUS_INTERNAL, "no reply");
     return (struct answer){.status = GRPC_STATUS_OK, .why = "", .reply = reply};
 }
 
-/* --- the request --------------------------------------------------------------------------------
- */
+/* --- the request ------------------------------------------------------------------------------ */
 
 /* The bytes of the message: where gRPC has them if they are in one piece, else copied. Returns
  * false when the arena is full. */
@@ -60,8 +60,7 @@ static bool is_late(gpr_timespec deadline)
     return gpr_time_cmp(gpr_now(deadline.clock_type), deadline) >= 0;
 }
 
-/* --- the answers --------------------------------------------------------------------------------
- */
+/* --- the answers ------------------------------------------------------------------------------ */
 
 static void count(atomic_uint_fast64_t *counter)
 {
@@ -131,8 +130,7 @@ static struct answer answer(struct call *call)
     return call->kind == CALL_CHECK ? answer_check(call) : answer_health(call);
 }
 
-/* --- sending ------------------------------------------------------------------------------------
- */
+/* --- sending ---------------------------------------------------------------------------------- */
 
 /* The socket of a connection that we handed to gRPC: its peer is then "fd:NUMBER".  -1: not one of
  * ours, or not TCP. */
@@ -197,8 +195,7 @@ static void send_answer(struct call *call, const struct answer *answer)
     (void)error;
 }
 
-/* --- the life of a slot -------------------------------------------------------------------------
- */
+/* --- the life of a slot ----------------------------------------------------------------------- */
 
 void call_init(struct call *call, struct call_port *port, enum call_kind kind)
 {

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One slot for a gRPC call, used again and again.
  *
- *          call_arm()            matched: the whole work, one batch
- *     IDLE ─────────► WAITING ──────────────────────────► REPLYING ──┐
- *      ▲                 │ the server shuts down                     │ finished (sent or cancelled)
- *      └─────────────────┴───────────────────────────────────────────┴─► armed again, unless draining
+ *          call_arm()             matched: the whole work, one batch
+ *     IDLE ----------> WAITING ------------------------------------> REPLYING
+ *      ^                  | the server shuts down                        | sent, or cancelled
+ *      +------------------+---------------------------------------------+-> armed again, unless
+ *                                                                           the server drains
  *
- * Two events of the completion queue for each call, which is the least there can be: the method is registered, so
- * that the message comes with the call, and everything that is sent goes in one batch. */
+ * Two events of the completion queue for each call, which is the least there can be: the method is
+ * registered, so that the message comes with the call, and everything that is sent goes in one
+ * batch. */
 #ifndef CALL_H
 #define CALL_H
 
@@ -20,7 +22,7 @@
 enum call_kind {
     CALL_CHECK = 0,
     CALL_HEALTH,
-    CALL_UNKNOWN, /* any other method: without a slot for them such calls would hang until their deadline */
+    CALL_UNKNOWN, /* any other method: without slots, such calls hang until their deadline */
     CALL_KIND_COUNT_,
 };
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One Check from its bytes to the bytes of the answer; no gRPC here.
  *
- * One object for each thread: it owns the thread's arena, which is reset for every Check, since a Check is
- * answered to the end within one event, and its reference to the policy.  No system call and no heap. */
+ * One object for each thread: it owns the thread's arena, which is reset for every Check, since a
+ * Check is answered to the end within one event, and its reference to the policy.  No system call
+ * and no heap. */
 #ifndef CHECK_RPC_H
 #define CHECK_RPC_H
 
@@ -11,29 +12,29 @@
 #include "reply.h"
 
 enum check_outcome {
-    CHECK_FAULT = 0,  /* our side's: UNAVAILABLE, Envoy's failure mode decides */
-    CHECK_MALFORMED,  /* bytes that no Envoy sends */
-    CHECK_ALLOWED,    /* a reply from here on */
+    CHECK_FAULT = 0, /* our side's: UNAVAILABLE, Envoy's failure mode decides */
+    CHECK_MALFORMED, /* bytes that no Envoy sends */
+    CHECK_ALLOWED,   /* a reply from here on */
     CHECK_DENIED,
-    CHECK_OVERSIZE,   /* denied, because the request is beyond our limits */
+    CHECK_OVERSIZE, /* denied, because the request is beyond our limits */
     CHECK_OUTCOME_COUNT_,
 };
 
-/* Holds the largest request twice (once more when it came in pieces), its list of headers, and a reply.
- * Pages are touched only when they are used. */
+/* Holds the largest request twice (once more when it came in pieces), its list of headers, and a
+ * reply. Pages are touched only when they are used. */
 enum { CHECK_ARENA_BYTES = 4 << 20 };
 
 enum { DECISION_ID_PREFIX = 16, DECISION_ID_LENGTH = 32 };
 
 struct check_rpc {
     struct arena arena;
-    struct policy_store *store;       /* borrowed */
-    const struct syn_source *source;  /* borrowed */
+    struct policy_store *store;      /* borrowed */
+    const struct syn_source *source; /* borrowed */
     enum on_fault on_fault;
     struct policy_reader reader;
     uint64_t calls;
     char decision_id[DECISION_ID_LENGTH]; /* random for this thread, then the number of the call */
-    char oversize[REPLY_OVERSIZE_MAX];      /* the reply to a request beyond our limits */
+    char oversize[REPLY_OVERSIZE_MAX];    /* the reply to a request beyond our limits */
 };
 
 struct check_rpc_config {
@@ -50,7 +51,8 @@ void check_rpc_done(struct check_rpc *rpc);
 /* Forget the last Check: its reply is gone, and the arena is free for the bytes of the next. */
 void check_rpc_begin(struct check_rpc *rpc);
 
-/* `wire` may lie in the arena.  `ret_reply` is set for outcomes with a reply, valid until check_rpc_begin(). */
+/* `wire` may lie in the arena.  `ret_reply` is set for outcomes with a reply, valid until
+ * check_rpc_begin(). */
 enum check_outcome check_rpc_answer(struct check_rpc *rpc, struct str wire, struct str *ret_reply);
 
 /* The answer to a request that is too large to be read. */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Gathering replies on TCP: many small replies leave in few segments.
  *
- * gRPC core writes each reply by itself.  A thread's queue yields runs of requests and then runs of finished
- * calls; while runs are long, the sockets of the replies are corked and pushed every few replies and at the first
- * finished call, which always follows.  Below that it does nothing, so that latency at low load is
- * untouched.  (The kernel pushes corked data after 200 ms at the latest, by itself.)  One thread at a time. */
+ * gRPC core writes each reply by itself.  A thread's queue yields runs of requests and then runs of
+ * finished calls; while runs are long, the sockets of the replies are corked and pushed every few
+ * replies and at the first finished call, which always follows.  Below that it does nothing, so
+ * that latency at low load is untouched.  (The kernel pushes corked data after 200 ms at the
+ * latest, by itself.)  One thread at a time. */
 #ifndef CORK_H
 #define CORK_H
 
@@ -15,9 +16,9 @@
 enum { CORK_RUN_MIN = 12, CORK_REPLIES_MAX = 16 };
 
 struct cork {
-    unsigned run;       /* requests since the last finished call */
+    unsigned run; /* requests since the last finished call */
     unsigned last_run;
-    unsigned replies;   /* since the last push */
+    unsigned replies; /* since the last push */
     size_t count;
     int corked[CORK_REPLIES_MAX];
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* grpc.health.v1.Health/Check: serving or not, for the whole server ("") and for the Authorization service.
- * Source: grpc/health/v1/health.proto; no gRPC core here. */
+/* grpc.health.v1.Health/Check: serving or not, for the whole server ("") and for the Authorization
+ * service. Source: grpc/health/v1/health.proto; no gRPC core here. */
 #ifndef HEALTH_RPC_H
 #define HEALTH_RPC_H
 

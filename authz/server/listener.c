@@ -26,8 +26,7 @@ struct unix_spec {
     gid_t group; /* (gid_t)-1: not given */
 };
 
-/* --- what both families share -------------------------------------------------------------------
- */
+/* --- what both families share ----------------------------------------------------------------- */
 
 static int open_socket(int family, struct str spec, int *ret_fd, struct diag *diag)
 {
@@ -56,8 +55,7 @@ static int start_listening(int fd, struct str spec, struct diag *diag)
     return 0;
 }
 
-/* --- TCP ----------------------------------------------------------------------------------------
- */
+/* --- TCP -------------------------------------------------------------------------------------- */
 
 union tcp_address {
     struct sockaddr generic;
@@ -109,8 +107,7 @@ static int open_tcp(struct str spec, struct listener *ret_listener, struct diag 
     return 0;
 }
 
-/* --- unix: the options behind the path ----------------------------------------------------------
- */
+/* --- unix: the options behind the path -------------------------------------------------------- */
 
 static int parse_mode(struct str text, int *ret_mode)
 {
@@ -200,8 +197,7 @@ static int parse_unix(struct str spec, struct unix_spec *ret_parsed, struct diag
     return 0;
 }
 
-/* --- unix: binding ------------------------------------------------------------------------------
- */
+/* --- unix: binding ---------------------------------------------------------------------------- */
 
 static int bind_name(int fd, struct str name)
 {

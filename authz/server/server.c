@@ -44,8 +44,7 @@ struct server {
     struct acceptor *acceptor;
 };
 
-/* --- gRPC's process-wide settings ---------------------------------------------------------------
- */
+/* --- gRPC's process-wide settings ------------------------------------------------------------- */
 
 /* Debian's abseil looks for lock order inversions in every lock, which costs 6 % of a call.  The
  * C++ function has no C name and carries Debian's version in its own; where it is called otherwise,
@@ -66,8 +65,7 @@ static void set_up_grpc(unsigned threads)
     grpc_init();
 }
 
-/* --- start --------------------------------------------------------------------------------------
- */
+/* --- start ------------------------------------------------------------------------------------ */
 
 static grpc_arg integer(const char *key, int value)
 {
@@ -211,8 +209,7 @@ void server_set_serving(struct server *server, bool is_serving)
     atomic_store(&server->shared.is_serving, is_serving);
 }
 
-/* --- counts -------------------------------------------------------------------------------------
- */
+/* --- counts ----------------------------------------------------------------------------------- */
 
 static uint64_t read_count(const atomic_uint_fast64_t *counter)
 {
@@ -236,8 +233,7 @@ void server_get_counts(const struct server *server, struct server_counts *ret_co
     *ret_counts = sum;
 }
 
-/* --- stop ---------------------------------------------------------------------------------------
- */
+/* --- stop ------------------------------------------------------------------------------------- */
 
 static void stop_accepting(struct server *server)
 {

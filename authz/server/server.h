@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The gRPC server: envoy.service.auth.v3.Authorization/Check and grpc.health.v1.Health/Check.
  *
- * The only user of gRPC core.  One grpc_server and one completion queue per thread; connections are accepted by a thread of
- * our own and dealt out round-robin.  Everything else answers UNIMPLEMENTED. */
+ * The only user of gRPC core.  One grpc_server and one completion queue per thread; connections are
+ * accepted by a thread of our own and dealt out round-robin.  Everything else answers
+ * UNIMPLEMENTED. */
 #ifndef SERVER_H
 #define SERVER_H
 
@@ -20,11 +21,11 @@ struct server;
 struct server_config {
     const struct listener *listeners; /* borrowed; closed by their owner after server_stop() */
     size_t listener_count;
-    unsigned threads;                 /* at least 1 */
-    struct policy_store *store;       /* borrowed */
-    const struct syn_source *source;  /* borrowed */
+    unsigned threads;                /* at least 1 */
+    struct policy_store *store;      /* borrowed */
+    const struct syn_source *source; /* borrowed */
     enum on_fault on_fault;
-    unsigned max_connections;         /* 0: the default; about, since other descriptors count too */
+    unsigned max_connections; /* 0: the default; about: other descriptors count too */
 };
 
 enum { SERVER_MAX_CONNECTIONS = 4096 };
@@ -35,19 +36,19 @@ struct server_counts {
     uint64_t refused_connections;
 };
 
-/* Initialises gRPC, starts the threads and accepts.  Call it after privileges were given up.  When it
- * returns 0, calls are answered.  The threads take no signals.  With more than one thread the
+/* Initialises gRPC, starts the threads and accepts.  Call it after privileges were given up.  When
+ * it returns 0, calls are answered.  The threads take no signals.  With more than one thread the
  * environment variable GRPC_POLL_STRATEGY is set unless it is there. */
 int server_start(const struct server_config *config, struct server **ret_server, struct diag *diag);
 
-/* What health answers: true from the start, false from server_stop() on.  Saying false some time before
- * server_stop() lets clients that check health go elsewhere first. */
+/* What health answers: true from the start, false from server_stop() on.  Saying false some time
+ * before server_stop() lets clients that check health go elsewhere first. */
 void server_set_serving(struct server *server, bool is_serving);
 
 void server_get_counts(const struct server *server, struct server_counts *ret_counts);
 
-/* Health answers NOT_SERVING, new connections are refused, calls in flight get up to `grace_ms` to end, then are
- * cancelled.  Frees the server. */
+/* Health answers NOT_SERVING, new connections are refused, calls in flight get up to `grace_ms` to
+ * end, then are cancelled.  Frees the server. */
 void server_stop(struct server *server, unsigned grace_ms);
 
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One thread that answers calls: a grpc_server of its own, one completion queue, and the slots for its calls.
+/* One thread that answers calls: a grpc_server of its own, one completion queue, and the slots for
+ * its calls.
  *
  * Nothing is shared between workers on the way of a call but the policy and the maps.  Life:
- * worker_start(), worker_drain(), worker_cancel() when the wait has been long enough, worker_freep() once the gate has
- * opened. */
+ * worker_start(), worker_drain(), worker_cancel() when the wait has been long enough,
+ * worker_freep() once the gate has opened. */
 #ifndef WORKER_H
 #define WORKER_H
 
@@ -28,14 +29,15 @@ struct worker_config {
     struct worker_gate *gate;
 };
 
-/* Returns 0 and a running worker, or a negative errno.  The thread inherits the caller's signal mask. */
+/* Returns 0 and a running worker, or a negative errno.  The thread inherits the caller's signal
+ * mask. */
 int worker_start(const struct worker_config *config, struct worker **ret_worker);
 
 /* Takes over a connected socket; any thread. */
 void worker_add_connection(struct worker *worker, int fd, grpc_server_credentials *credentials);
 
-/* Shut the server down: no new calls, those in flight go on; the gate opens for this worker when the last one has
- * ended and the connections are closed.  `shared->is_draining` is set by then. */
+/* Shut the server down: no new calls, those in flight go on; the gate opens for this worker when
+ * the last one has ended and the connections are closed.  `shared->is_draining` is set by then. */
 void worker_drain(struct worker *worker);
 
 /* Cancel what still runs and close the connections; the gate then opens soon. */

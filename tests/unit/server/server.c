@@ -180,8 +180,7 @@ static struct server_counts counts_of(const struct fixture *f)
     return counts;
 }
 
-/* --- what a Check answers ------------------------------------------------------------------------
- */
+/* --- what a Check answers --------------------------------------------------------------------- */
 
 static void assert_allow(const struct client_call *call)
 {
