@@ -20,8 +20,8 @@ enum check_outcome {
     CHECK_OUTCOME_COUNT_,
 };
 
-/* Holds the largest request twice (once more when it came in pieces), its list of headers, and a
- * reply. Pages are touched only when they are used. */
+/* Holds the largest request once, when it came in pieces, its repeated headers joined, and a reply.
+ * Pages are touched only when they are used. */
 enum { CHECK_ARENA_BYTES = 4 << 20 };
 
 enum { DECISION_ID_PREFIX = 16, DECISION_ID_LENGTH = 32 };
