@@ -640,6 +640,35 @@ static void an_idle_connection_does_not_hold_the_end_up(void **state)
     grpc_client_close(&client);
 }
 
+/* Connections that never speak, or stop after the preface. */
+static void silent_connections_do_not_hold_the_end_up(void **state)
+{
+    static const char PREFACE[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    struct fixture *f = *state;
+    struct client_call call = {.method = CHECK_METHOD, .message = wire_for("/")};
+    struct sockaddr_in address;
+    socklen_t length = sizeof(address);
+    gpr_timespec before;
+    int fds[4];
+
+    start(f, 2, 0);
+    (void)getsockname(f->listeners[1].fd, (struct sockaddr *)&address, &length);
+    for (size_t i = 0; i < 4; i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(connect(fds[i], (struct sockaddr *)&address, length), 0);
+        if (i % 2)
+            assert_int_equal(send(fds[i], PREFACE, sizeof(PREFACE) - 1, MSG_NOSIGNAL),
+                             sizeof(PREFACE) - 1);
+    }
+    run_once(f->tcp_target, &call); /* behind them: they have been accepted */
+    assert_allow(&call);
+    before = gpr_now(GPR_CLOCK_MONOTONIC);
+    stop(f, 10000);
+    assert_true(gpr_time_to_millis(gpr_time_sub(gpr_now(GPR_CLOCK_MONOTONIC), before)) < 3000);
+    for (size_t i = 0; i < 4; i++)
+        (void)close(fds[i]);
+}
+
 #define SERVER_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -665,6 +694,7 @@ int main(void)
         SERVER_TEST(connections_beyond_the_limit_are_closed),
         SERVER_TEST(a_stopped_server_refuses_connections),
         SERVER_TEST(an_idle_connection_does_not_hold_the_end_up),
+        SERVER_TEST(silent_connections_do_not_hold_the_end_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
