@@ -33,6 +33,7 @@ SOCKET = "/run/synauthz/authz.sock"
 SCRATCH = "/run/lab"
 
 INSIDE = "SYNAUTHZ_LAB_INSIDE"
+PRIVATELY = "setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --mount-proc".split()
 CLONE_NEWNET = 0x40000000
 NOBODY = 65534
 libc = ctypes.CDLL(None, use_errno=True)
@@ -44,29 +45,12 @@ class LabError(Exception):
 
 def run_privately():
     """Runs this script again inside namespaces of its own and exits with its status; returns when it is that run."""
-    if os.environ.get(INSIDE) == "1":
+    if os.environ.get(INSIDE) == "1" and os.getpid() == 1:  # never mount anything anywhere else
         _private_run()
         return
     if os.geteuid() != 0:
         sys.exit("must be root: network namespaces and BPF programs are made")
-    child = subprocess.Popen(
-        [
-            "setpriv",
-            "--pdeathsig",
-            "KILL",
-            "unshare",
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "--mount-proc",
-            sys.executable,
-            "-u",
-            *sys.argv,
-        ],
-        env={**os.environ, INSIDE: "1"},
-    )
-
+    child = subprocess.Popen([*PRIVATELY, sys.executable, "-u", *sys.argv], env={**os.environ, INSIDE: "1"})
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _frame: sys.exit(128 + number))
     try:

@@ -25,6 +25,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LOGS = os.path.join(ROOT, "build/tests")
 TIME_LIMIT = 1200  # seconds for one program
+PRIVATELY = "setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --mount-proc".split()
 PARTS = ("style", "unit", "bpf", "capture", "e2e")
 
 
@@ -52,18 +53,7 @@ def run(name, *argv, limit=TIME_LIMIT):
     when it takes too long, crashes, or we are interrupted.
     """
     if os.geteuid() == 0:
-        argv = [
-            "setpriv",
-            "--pdeathsig",
-            "KILL",
-            "unshare",
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "--mount-proc",
-            *argv,
-        ]
+        argv = [*PRIVATELY, *argv]
     started = time.monotonic()
     log = os.path.join(LOGS, re.sub(r"[^\w.-]+", "-", name) + ".log")
     with open(log, "wb") as out:
