@@ -107,7 +107,8 @@ static struct answer answer_health(struct call *call)
     check_rpc_begin(check); /* for its arena */
     if (!read_bytes(call->request, &check->arena, &wire))
         return refusal(GRPC_STATUS_RESOURCE_EXHAUSTED, "message too large");
-    switch (health_rpc_answer(wire, atomic_load(&call->port->shared->is_serving), &reply)) {
+    switch (health_rpc_answer(wire, atomic_load(&call->port->shared->is_serving), &check->arena,
+                              &reply)) {
     case HEALTH_ANSWERED:
         return message(reply);
     case HEALTH_UNKNOWN_SERVICE:

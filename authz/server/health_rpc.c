@@ -1,35 +1,51 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "health_rpc.h"
 
-#include "pbreader.h"
+#include "health.pb-c.h"
 
-enum { REQUEST_SERVICE = 1 };
+/* The generated names are long. */
+typedef Grpc__Health__V1__HealthCheckRequest health_request;
+typedef Grpc__Health__V1__HealthCheckResponse health_response;
+typedef Grpc__Health__V1__HealthCheckResponse__ServingStatus serving_status;
+static const serving_status SERVING =
+    GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING;
+static const serving_status NOT_SERVING =
+    GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__NOT_SERVING;
 
-/* HealthCheckResponse {status 1}: SERVING 1, NOT_SERVING 2 */
-static const struct str SERVING = STR_INIT("\x08\x01"), NOT_SERVING = STR_INIT("\x08\x02");
+static void *on_alloc(void *arena, size_t size)
+{
+    return arena_alloc(arena, size);
+}
+
+static void on_free(void *arena, void *memory)
+{
+    (void)arena;
+    (void)memory;
+}
 
 static bool is_known(struct str service)
 {
     return service.len == 0 || str_eq(service, STR("envoy.service.auth.v3.Authorization"));
 }
 
-enum health_outcome health_rpc_answer(struct str wire, bool is_serving, struct str *ret_reply)
+enum health_outcome health_rpc_answer(struct str wire, bool is_serving, struct arena *arena,
+                                      struct str *ret_reply)
 {
-    struct str service = {NULL, 0};
-    struct pb_field field;
-    int r;
+    ProtobufCAllocator allocator = {on_alloc, on_free, arena};
+    health_response response = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
+    const health_request *request = grpc__health__v1__health_check_request__unpack(
+        &allocator, wire.len, (const uint8_t *)wire.ptr);
+    uint8_t *reply;
 
-    while ((r = pb_next_field(&wire, &field)) > 0) {
-        if (field.number != REQUEST_SERVICE)
-            continue;
-        if (!field.is_bytes)
-            return HEALTH_MALFORMED;
-        service = field.bytes;
-    }
-    if (r < 0)
+    if (!request)
         return HEALTH_MALFORMED;
-    if (!is_known(service))
+    if (!is_known(str_from(request->service)))
         return HEALTH_UNKNOWN_SERVICE;
-    *ret_reply = is_serving ? SERVING : NOT_SERVING;
+    response.status = is_serving ? SERVING : NOT_SERVING;
+    reply = arena_alloc(arena, grpc__health__v1__health_check_response__get_packed_size(&response));
+    if (!reply)
+        return HEALTH_MALFORMED;
+    *ret_reply = (struct str){(const char *)reply,
+                              grpc__health__v1__health_check_response__pack(&response, reply)};
     return HEALTH_ANSWERED;
 }

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 
+#include "arena.h"
 #include "str.h"
 
 enum health_outcome {
@@ -14,7 +15,9 @@ enum health_outcome {
     HEALTH_ANSWERED,
 };
 
-/* `wire` is a HealthCheckRequest; the reply is static. */
-enum health_outcome health_rpc_answer(struct str wire, bool is_serving, struct str *ret_reply);
+/* `wire` is a HealthCheckRequest; the reply is in `arena`.  A request for which the arena is too small counts as
+ * malformed: no prober sends one. */
+enum health_outcome health_rpc_answer(struct str wire, bool is_serving, struct arena *arena,
+                                      struct str *ret_reply);
 
 #endif

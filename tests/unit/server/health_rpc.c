@@ -6,14 +6,30 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "arena.h"
 #include "health.pb-c.h"
 #include "health_rpc.h"
+
+enum { ARENA_BYTES = 1024 };
+
+static int make_arena(void **state)
+{
+    static struct arena arena;
+
+    *state = &arena;
+    return arena_init(&arena, ARENA_BYTES);
+}
+
+static int free_arena(void **state)
+{
+    arena_done(*state);
+    return 0;
+}
 
 static void the_state_is_told_for_both_services(void **state)
 {
     static char services[][40] = {"", "envoy.service.auth.v3.Authorization"};
 
-    (void)state;
     for (size_t i = 0; i < 4; i++) {
         Grpc__Health__V1__HealthCheckRequest request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
         Grpc__Health__V1__HealthCheckResponse *response;
@@ -24,7 +40,7 @@ static void the_state_is_told_for_both_services(void **state)
         request.service = services[i % 2];
         length = grpc__health__v1__health_check_request__pack(&request, wire);
         assert_int_equal(
-            health_rpc_answer((struct str){(const char *)wire, length}, i >= 2, &reply),
+            health_rpc_answer((struct str){(const char *)wire, length}, i >= 2, *state, &reply),
             HEALTH_ANSWERED);
         response = grpc__health__v1__health_check_response__unpack(NULL, reply.len,
                                                                    (const uint8_t *)reply.ptr);
@@ -41,13 +57,12 @@ static void other_services_and_bytes_have_no_state(void **state)
 {
     struct str reply = {NULL, 0};
 
-    (void)state;
     assert_int_equal(health_rpc_answer(STR("\x0a\x01"
                                            "x"),
-                                       true, &reply),
+                                       true, *state, &reply),
                      HEALTH_UNKNOWN_SERVICE);
-    assert_int_equal(health_rpc_answer(STR("\x08\x01"), true, &reply), HEALTH_MALFORMED);
-    assert_int_equal(health_rpc_answer(STR("\x0a\x01"), true, &reply), HEALTH_MALFORMED);
+    assert_int_equal(health_rpc_answer(STR("\x08\x01"), true, *state, &reply), HEALTH_MALFORMED);
+    assert_int_equal(health_rpc_answer(STR("\x0a\x01"), true, *state, &reply), HEALTH_MALFORMED);
     assert_null(reply.ptr);
 }
 
@@ -55,8 +70,22 @@ static void unknown_fields_are_stepped_over(void **state)
 {
     struct str reply;
 
-    (void)state;
-    assert_int_equal(health_rpc_answer(STR("\x10\x01\x1a\x01z"), true, &reply), HEALTH_ANSWERED);
+    assert_int_equal(health_rpc_answer(STR("\x10\x01\x1a\x01z"), true, *state, &reply), HEALTH_ANSWERED);
+}
+
+static void a_request_beyond_the_arena_is_refused(void **state)
+{
+    struct arena *arena = *state;
+    struct str reply = {NULL, 0};
+
+    for (size_t cap = 0; cap < 64; cap++) {
+        arena->cap = cap;
+        arena_reset(arena);
+        if (health_rpc_answer(STR("\x0a\x01x"), true, arena, &reply) != HEALTH_MALFORMED)
+            break;
+        assert_null(reply.ptr);
+    }
+    assert_true(arena->cap > 0 && arena->cap < ARENA_BYTES);
 }
 
 int main(void)
@@ -65,7 +94,8 @@ int main(void)
         cmocka_unit_test(the_state_is_told_for_both_services),
         cmocka_unit_test(other_services_and_bytes_have_no_state),
         cmocka_unit_test(unknown_fields_are_stepped_over),
+        cmocka_unit_test(a_request_beyond_the_arena_is_refused),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_arena, free_arena);
 }
