@@ -31,12 +31,19 @@ static bool key_eq(const struct tuple_key *a, const struct tuple_key *b)
     return memcmp(a, b, sizeof(*a)) == 0; /* no padding: record.h names it, and it is zero */
 }
 
+/* Somebody else has the tuple too, or it is not known whether anybody has. */
 static bool is_shared(const struct claim *claim)
 {
     for (int i = 0; i < CLAIM_OTHERS_MAX; i++)
         if (claim->others[i])
             return true;
-    return claim->owner == 0 || claim->crowded;
+    return claim->crowded != 0;
+}
+
+/* Everybody has left: the tracker is about to delete the entry. */
+static bool is_abandoned(const struct claim *claim)
+{
+    return claim->owner == 0 && !is_shared(claim);
 }
 
 /* Copy an element of a map.  Returns 0, or a negative errno; how `ret_value` can be torn: record.h. */
@@ -54,7 +61,7 @@ static enum read_result read_live(const struct map_source *source, const struct 
         if (r < 0)
             return r == -ENOENT ? READ_NOTHING : READ_FAILED;
         if (ret_entry->version_begin == ret_entry->version_end && key_eq(&ret_entry->key, key))
-            return READ_FOUND;
+            return is_abandoned(&ret_entry->claim) ? READ_NOTHING : READ_FOUND;
     }
     return READ_FAILED;
 }
@@ -68,7 +75,7 @@ static enum read_result read_alias(const struct map_source *source, const struct
         if (r < 0)
             return r == -ENOENT ? READ_NOTHING : READ_FAILED;
         if (ret_entry->version_begin == ret_entry->version_end && key_eq(&ret_entry->key, key))
-            return READ_FOUND;
+            return is_abandoned(&ret_entry->claim) ? READ_NOTHING : READ_FOUND;
     }
     return READ_FAILED;
 }

@@ -56,9 +56,13 @@ static int share_maps(struct bpf_object *from, struct bpf_object *to)
     struct bpf_map *map;
 
     bpf_object__for_each_map(map, to) {
-        struct bpf_map *shared = bpf_object__find_map_by_name(from, bpf_map__name(map));
-        int r = shared ? bpf_map__reuse_fd(map, bpf_map__fd(shared)) : 0;
+        struct bpf_map *shared;
+        int r;
 
+        if (bpf_map__is_internal(map)) /* its own constants */
+            continue;
+        shared = bpf_object__find_map_by_name(from, bpf_map__name(map));
+        r = shared ? bpf_map__reuse_fd(map, bpf_map__fd(shared)) : -ENOENT;
         if (r < 0)
             return r;
     }

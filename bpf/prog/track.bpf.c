@@ -11,7 +11,10 @@
  *
  * All steps may be run twice for one event, and by several CPUs for sockets of the same tuple in several
  * network namespaces.  What a race between the last of those can cost is an entry (the reader says "missing");
- * it never makes an entry speak for a socket that did not make it. */
+ * it never makes an entry speak for a socket that did not make it.
+ *
+ * The close of a socket may not have been seen when its successor on the same tuple arrives: the kernel frees
+ * the tuple before it tells us, and it can leave out a run of a program.  struct socket_scope settles it. */
 #include <linux/bpf.h>
 #include <linux/errno.h>
 #include <bpf/bpf_core_read.h>
@@ -131,39 +134,90 @@ INLINE void join(struct claim *claim, const __u64 *version, __u64 cookie)
         count(COUNTER_CLAIM_CROWDED);
 }
 
-/* Reached by its own key, since live_entry and alias_entry together are too much for the stack. */
-NOINLINE void store_alias(const struct tuple_key *key, __u64 cookie)
-{
-    struct live_entry *entry = bpf_map_lookup_elem(&live, key);
-    struct alias_entry *old, new = {
-        .version_begin = cookie,
-        .live = *key,
-        .claim.owner = cookie,
-        .version_end = cookie,
-    };
-    long r;
+/* Who a socket is. */
+struct holder {
+    __u64 cookie;
+    struct socket_scope scope;
+};
 
-    if (!entry || entry->version_begin != cookie)
-        return;
-    alias_key_of(entry, &new.key);
-    r = bpf_map_update_elem(&alias, &new.key, &new, BPF_NOEXIST);
-    if (r == 0) {
-        count(COUNTER_ALIAS_STORED);
-    } else if (r == -EEXIST) {
-        old = bpf_map_lookup_elem(&alias, &new.key);
-        if (old)
-            join(&old->claim, &old->version_begin, cookie);
-    } else {
-        note_full(COUNTER_ALIAS_INSERT_FAILED);
-    }
+INLINE void holder_of(const struct tcp_sock *tcp, struct sock *sk, struct holder *ret_holder)
+{
+    const struct sock_common *common = &tcp->inet_conn.icsk_inet.sk.__sk_common;
+
+    ret_holder->cookie = bpf_get_socket_cookie(sk);
+    ret_holder->scope.netns = common->skc_net.net->net_cookie;
+    ret_holder->scope.device = (__u32)common->skc_bound_dev_if;
+    ret_holder->scope.zero = 0;
 }
 
-INLINE void join_live(const struct tuple_key *key, __u64 cookie)
+/* Is the entry that these are of a leftover of a socket whose tuple the holder has now?  Returns its cookie, or 0. */
+INLINE __u64 find_dead_owner(const struct claim *claim, const struct socket_scope *scope,
+                             const struct holder *holder)
 {
-    struct live_entry *old = bpf_map_lookup_elem(&live, key);
+    if (claim_has(claim, holder->cookie) || scope->netns != holder->scope.netns ||
+        scope->device != holder->scope.device)
+        return 0;
+    return claim->owner;
+}
+
+INLINE void release_alias(const struct tuple_key *wire, __u64 cookie)
+{
+    struct alias_entry *entry = bpf_map_lookup_elem(&alias, wire);
+
+    if (!entry || !claim_has(&entry->claim, cookie))
+        return;
+    claim_leave(&entry->claim, cookie);
+    if (claim_is_empty(&entry->claim))
+        bpf_map_delete_elem(&alias, wire);
+}
+
+INLINE void join_alias(const struct tuple_key *wire, __u64 cookie)
+{
+    struct alias_entry *old = bpf_map_lookup_elem(&alias, wire);
 
     if (old)
         join(&old->claim, &old->version_begin, cookie);
+}
+
+INLINE long insert_alias(const struct alias_entry *new, const struct holder *holder)
+{
+    long r = bpf_map_update_elem(&alias, &new->key, new, BPF_NOEXIST);
+    struct alias_entry *old;
+    __u64 dead;
+
+    if (r != -EEXIST)
+        return r;
+    old = bpf_map_lookup_elem(&alias, &new->key);
+    dead = old ? find_dead_owner(&old->claim, &old->scope, holder) : 0;
+    if (!dead)
+        return r;
+    release_alias(&new->key, dead);
+    return bpf_map_update_elem(&alias, &new->key, new, BPF_NOEXIST);
+}
+
+/* Reached by its own key, since live_entry and alias_entry together are too much for the stack. */
+NOINLINE void store_alias(const struct tuple_key *key, const struct holder *holder)
+{
+    struct live_entry *entry = bpf_map_lookup_elem(&live, key);
+    struct alias_entry new = {
+        .version_begin = holder->cookie,
+        .live = *key,
+        .claim.owner = holder->cookie,
+        .scope = holder->scope,
+        .version_end = holder->cookie,
+    };
+    long r;
+
+    if (!entry || entry->version_begin != holder->cookie)
+        return;
+    alias_key_of(entry, &new.key);
+    r = insert_alias(&new, holder);
+    if (r == 0)
+        count(COUNTER_ALIAS_STORED);
+    else if (r == -EEXIST)
+        join_alias(&new.key, holder->cookie);
+    else
+        note_full(COUNTER_ALIAS_INSERT_FAILED);
 }
 
 /* Copy the pending SYN.  The map may give its element to another SYN meanwhile, half way through the copy; the
@@ -183,11 +237,24 @@ INLINE int copy_pending(const struct pending_key *key, struct syn_record *ret_sy
 enum promotion {
     PROMOTION_NONE = 0,
     PROMOTION_STORED,
-    PROMOTION_MOVED, /* stored, and needs an alias */
+    PROMOTION_MOVED,    /* stored, and needs an alias */
+    PROMOTION_OCCUPIED, /* not stored: the entry of a dead socket is in the way */
 };
 
+INLINE enum promotion share_live(const struct tuple_key *key, const struct holder *holder)
+{
+    struct live_entry *old = bpf_map_lookup_elem(&live, key);
+
+    if (!old)
+        return PROMOTION_NONE;
+    if (find_dead_owner(&old->claim, &old->scope, holder))
+        return PROMOTION_OCCUPIED;
+    join(&old->claim, &old->version_begin, holder->cookie);
+    return PROMOTION_STORED;
+}
+
 /* Put the entry of an established socket into `live`. */
-INLINE enum promotion store_live(const struct live_entry *entry)
+INLINE enum promotion store_live(const struct live_entry *entry, const struct holder *holder)
 {
     long r = bpf_map_update_elem(&live, &entry->key, entry, BPF_NOEXIST);
 
@@ -196,23 +263,22 @@ INLINE enum promotion store_live(const struct live_entry *entry)
         return entry->has_syn && is_moved(&entry->syn, &entry->key) ? PROMOTION_MOVED
                                                                     : PROMOTION_STORED;
     }
-    if (r == -EEXIST) {
-        join_live(&entry->key, entry->version_begin);
-        return PROMOTION_STORED;
-    }
+    if (r == -EEXIST)
+        return share_live(&entry->key, holder);
     note_full(COUNTER_LIVE_INSERT_FAILED);
     return PROMOTION_NONE;
 }
 
 NOINLINE enum promotion promote(const struct tcp_sock *tcp, const struct tuple_key *key,
-                                __u64 cookie)
+                                const struct holder *holder)
 {
     struct pending_key pending_key;
     struct live_entry entry = {
-        .version_begin = cookie,
+        .version_begin = holder->cookie,
         .key = *key,
-        .claim.owner = cookie,
-        .version_end = cookie,
+        .claim.owner = holder->cookie,
+        .scope = holder->scope,
+        .version_end = holder->cookie,
     };
     enum promotion result;
 
@@ -224,21 +290,10 @@ NOINLINE enum promotion promote(const struct tcp_sock *tcp, const struct tuple_k
             FILTER_PASS)
             return PROMOTION_NONE;
     }
-    result = store_live(&entry);
-    if (entry.has_syn && result != PROMOTION_NONE)
+    result = store_live(&entry, holder);
+    if (entry.has_syn && (result == PROMOTION_STORED || result == PROMOTION_MOVED))
         bpf_map_delete_elem(&pending, &pending_key);
     return result;
-}
-
-INLINE void release_alias(const struct tuple_key *wire, __u64 cookie)
-{
-    struct alias_entry *entry = bpf_map_lookup_elem(&alias, wire);
-
-    if (!entry || !claim_has(&entry->claim, cookie))
-        return;
-    claim_leave(&entry->claim, cookie);
-    if (claim_is_empty(&entry->claim))
-        bpf_map_delete_elem(&alias, wire);
 }
 
 /* The alias goes first, so that whoever finds one finds the entry it means. */
@@ -258,6 +313,30 @@ NOINLINE void release(const struct tuple_key *key, __u64 cookie)
         count(COUNTER_LIVE_DELETED);
 }
 
+NOINLINE void bury(const struct tuple_key *key, const struct holder *holder)
+{
+    struct live_entry *old = bpf_map_lookup_elem(&live, key);
+    __u64 dead = old ? find_dead_owner(&old->claim, &old->scope, holder) : 0;
+
+    if (!dead)
+        return;
+    count(COUNTER_LIVE_REPLACED);
+    release(key, dead);
+}
+
+INLINE void establish(const struct tcp_sock *tcp, const struct tuple_key *key,
+                      const struct holder *holder)
+{
+    enum promotion result = promote(tcp, key, holder);
+
+    if (result == PROMOTION_OCCUPIED) {
+        bury(key, holder);
+        result = promote(tcp, key, holder);
+    }
+    if (result == PROMOTION_MOVED)
+        store_alias(key, holder);
+}
+
 /* Arguments of the tracepoint: the socket, the state it leaves, the state it enters. */
 SEC("tp_btf/inet_sock_set_state")
 int capture_track(__u64 *args)
@@ -267,19 +346,19 @@ int capture_track(__u64 *args)
     int established = from == TCP_SYN_RECV && to == TCP_ESTABLISHED;
     int closed = to == TCP_CLOSE && from != TCP_LISTEN && from != TCP_SYN_SENT;
     struct tuple_key key;
+    struct holder holder;
     struct tcp_sock *tcp;
-    __u64 cookie;
 
     if (!established && !closed)
         return 0;
     tcp = bpf_skc_to_tcp_sock(sk);
     if (!tcp || !key_from_socket(tcp, &key))
         return 0;
-    cookie = bpf_get_socket_cookie(sk);
-    if (closed)
-        release(&key, cookie);
-    else if (promote(tcp, &key, cookie) == PROMOTION_MOVED)
-        store_alias(&key, cookie);
+    holder_of(tcp, sk, &holder);
+    if (established)
+        establish(tcp, &key, &holder);
+    else
+        release(&key, holder.cookie);
     return 0;
 }
 

@@ -92,6 +92,15 @@ struct claim {
 };
 _Static_assert(sizeof(struct claim) == 40, "layout of claim");
 
+/* Where a tuple can exist only once: the kernel tells sockets of one tuple apart by these and nothing else.  So
+ * a second socket of the same scope proves that the first has closed, whether we saw it close or not. */
+struct socket_scope {
+    __u64 netns;  /* the network namespace's cookie */
+    __u32 device; /* that the socket is bound to (a VRF), 0: none */
+    __u32 zero;
+};
+_Static_assert(sizeof(struct socket_scope) == 16, "layout of socket_scope");
+
 /* Value of `live`.
  *
  * The kernel reuses elements of a preallocated hash at once, so a reader may copy half of one entry and
@@ -101,12 +110,13 @@ struct live_entry {
     __u64 version_begin;
     struct tuple_key key;
     struct claim claim;
-    struct syn_record syn; /* all zero when has_syn is 0 */
-    __u32 has_syn;         /* 0: the socket got ESTABLISHED and no SYN of it had been recorded */
+    struct socket_scope scope; /* of the socket that made the entry */
+    struct syn_record syn;     /* all zero when has_syn is 0 */
+    __u32 has_syn;             /* 0: the socket got ESTABLISHED and no SYN of it had been recorded */
     __u32 zero;
     __u64 version_end;
 };
-_Static_assert(sizeof(struct live_entry) == 208, "layout of live_entry");
+_Static_assert(sizeof(struct live_entry) == 224, "layout of live_entry");
 
 /* Value of `alias`: which entry of `live` a wire tuple means. Same rules against tearing. */
 struct alias_entry {
@@ -114,9 +124,10 @@ struct alias_entry {
     struct tuple_key key;
     struct tuple_key live;
     struct claim claim;
+    struct socket_scope scope;
     __u64 version_end;
 };
-_Static_assert(sizeof(struct alias_entry) == 136, "layout of alias_entry");
+_Static_assert(sizeof(struct alias_entry) == 152, "layout of alias_entry");
 
 /* `ports`: an array of 1024 __u64, one bit for each destination port: word port / 64, bit port % 64.  All zero
  * captures nothing. */
@@ -181,6 +192,7 @@ enum capture_counter {
     COUNTER_ALIAS_STORED,
     COUNTER_ALIAS_INSERT_FAILED,
     COUNTER_LIVE_DELETED,
+    COUNTER_LIVE_REPLACED,       /* a socket of the same scope has the tuple now: the first one's close was not seen */
     COUNTER_COUNT_,
 };
 

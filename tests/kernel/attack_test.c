@@ -13,7 +13,7 @@
 #include "conn.h"
 #include "packet.h"
 
-enum { PORT = 8080, SOURCE_PORT = 33333, THIRD_ACK_DELAY_MS = 100, FLOOD = 1000000 };
+enum { PORT = 47080, SOURCE_PORT = 33333, THIRD_ACK_DELAY_MS = 100, FLOOD = 1000000 };
 
 #define GHOST "10.77.7.7" /* no interface owns it */
 

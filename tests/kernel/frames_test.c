@@ -292,12 +292,13 @@ static uint64_t counter(const struct bpf_capture *capture, int which)
     return counters[which];
 }
 
+/* Of the XDP program; the tracker counts sockets of the whole machine. */
 static uint64_t sum_of_counters(const struct bpf_capture *capture)
 {
     uint64_t counters[COUNTER_COUNT_], sum = 0;
 
     assert_int_equal(bpf_capture_counters(capture, counters), 0);
-    for (int i = 0; i < COUNTER_COUNT_; i++)
+    for (int i = 0; i < COUNTER_PROMOTED; i++)
         sum += counters[i];
     return sum;
 }

@@ -19,7 +19,7 @@
 #include "packet.h"
 #include "record.h"
 
-enum { PORT = 8080, OTHER_PORT = 8081, SOURCE_PORT = 34567 };
+enum { PORT = 47080, OTHER_PORT = 47081, SOURCE_PORT = 34567 };
 
 /* Two namespaces with capture on the server's device and port PORT, and one listener. */
 struct scene {

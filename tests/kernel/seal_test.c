@@ -26,7 +26,7 @@
 #include "conn.h"
 #include "record.h"
 
-enum { PORT = 8080, NOBODY = 65534 };
+enum { PORT = 47080, NOBODY = 65534 };
 
 static const char *const NEAR[] = {"near"};
 static const uint16_t PORTS[] = {PORT};
