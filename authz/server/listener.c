@@ -15,7 +15,7 @@
 #include "cleanup.h"
 #include "num.h"
 
-enum { MODE_UNSET = -1, MODE_PRIVATE = 0600, MODE_GROUP = 0660, UMASK_PRIVATE = 0177 };
+enum { MODE_UNSET = -1, MODE_PRIVATE = 0600, MODE_GROUP = 0660 };
 
 /* A path is bound as "PATH.xxxxxxxx" first. */
 enum { SUFFIX_LENGTH = 1 + 8, UNIX_NAME_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 };
@@ -241,15 +241,29 @@ static int name_temporary(struct str path, char ret_name[UNIX_NAME_MAX + 1])
     return 0;
 }
 
-static int give_access(const char *path, const struct unix_spec *parsed)
+/* The name gets its mode as it is made: Linux takes it from the socket (unix(7)).  A chmod() of the name afterwards
+ * would follow a link that whoever may write to the folder has put in its place; lchown() does not. */
+static int bind_with_access(int fd, const struct unix_spec *parsed, const char *name)
 {
     int mode = parsed->mode;
+    mode_t before;
+    int r;
 
     if (mode == MODE_UNSET)
         mode = parsed->group == (gid_t)-1 ? MODE_PRIVATE : MODE_GROUP;
-    if (parsed->group != (gid_t)-1 && lchown(path, (uid_t)-1, parsed->group) < 0)
+    if (fchmod(fd, (mode_t)mode) < 0)
         return -errno;
-    return chmod(path, (mode_t)mode) < 0 ? -errno : 0;
+    before = umask(0);
+    r = bind_name(fd, str_from(name));
+    (void)umask(before);
+    return r;
+}
+
+static int give_group(const struct unix_spec *parsed, const char *name)
+{
+    if (parsed->group == (gid_t)-1)
+        return 0;
+    return lchown(name, (uid_t)-1, parsed->group) < 0 ? -errno : 0;
 }
 
 static int bind_path(int fd, const struct unix_spec *parsed, struct str spec, struct diag *diag)
@@ -257,7 +271,6 @@ static int bind_path(int fd, const struct unix_spec *parsed, struct str spec, st
     char path[UNIX_NAME_MAX + 1];
     char name[UNIX_NAME_MAX + 1];
     CLEANUP(unlinkp) const char *temporary = NULL; /* `name` while it exists */
-    mode_t before;
     int r;
 
     (void)snprintf(path, sizeof(path), "%" PRIstr, STR_ARG(parsed->path));
@@ -267,15 +280,13 @@ static int bind_path(int fd, const struct unix_spec *parsed, struct str spec, st
     r = name_temporary(parsed->path, name);
     if (r < 0)
         return fail(diag, r, spec, "no random name");
-    before = umask(UMASK_PRIVATE);
-    r = bind_name(fd, str_from(name));
-    (void)umask(before);
+    r = bind_with_access(fd, parsed, name);
     if (r < 0)
         return fail(diag, r, spec, "cannot bind");
     temporary = name;
-    r = give_access(name, parsed);
+    r = give_group(parsed, name);
     if (r < 0)
-        return fail(diag, r, spec, "cannot set mode and group");
+        return fail(diag, r, spec, "cannot set the group");
     /* listening before it has its name: nobody is ever refused at the path */
     r = start_listening(fd, spec, diag);
     if (r < 0)

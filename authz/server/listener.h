@@ -3,9 +3,9 @@
  *
  *     unix:/path[,mode=0660][,group=NAME|GID]   unix:@name   IP:PORT   [IP6]:PORT
  *
- * A unix socket is bound under a unique temporary name with umask 0177, gets its group and mode
- * (0600; 0660 when only a group is given), and is then renamed over the final path, so that a
- * server can take the path over from another one; it is not unlinked at the end.  A path that
+ * A unix socket is bound under a unique temporary name, born with its mode (0600; 0660 when only a
+ * group is given), gets its group, and is then renamed over the final path, so that a server can
+ * take the path over from another one; it is not unlinked at the end.  A path that
  * exists and is no socket is refused.  Opened before privileges are given up and before there are
  * threads (the umask is the process's). */
 #ifndef LISTENER_H

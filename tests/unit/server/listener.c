@@ -96,6 +96,20 @@ static void a_path_is_bound_with_mode_and_group(void **state)
     }
 }
 
+static void the_umask_is_neither_obeyed_nor_changed(void **state)
+{
+    struct fixture *f = *state;
+    struct stat st;
+    mode_t before = umask(0777), after;
+
+    assert_int_equal(open_with(f, ",mode=0664"), 0);
+    after = umask(before);
+    assert_int_equal(after, 0777);
+    assert_int_equal(lstat(f->path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0664);
+    listener_done(&f->listener);
+}
+
 static void a_second_server_takes_the_path_over(void **state)
 {
     struct fixture *f = *state;
@@ -218,6 +232,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LISTENER_TEST(a_path_is_bound_with_mode_and_group),
+        LISTENER_TEST(the_umask_is_neither_obeyed_nor_changed),
         LISTENER_TEST(a_second_server_takes_the_path_over),
         LISTENER_TEST(what_is_not_a_socket_is_left_alone),
         LISTENER_TEST(the_length_limit_is_that_of_the_temporary_name),
