@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Descriptors of the capture's maps (layouts: record.h), from whoever loaded them to whoever reads. */
+/* Descriptors of the capture's maps (layouts: record.h), from whoever loaded them to whoever reads.
+ */
 #ifndef CAPTURE_MAPS_H
 #define CAPTURE_MAPS_H
 

@@ -19,8 +19,8 @@ enum { WARNING_MAX = 200, LINE_SIZE = 256 };
 /* libbpf's callback has no argument of ours; it is called in the thread that called libbpf. */
 static _Thread_local char first_warning[WARNING_MAX];
 
-__attribute__((format(printf, 2, 0)))
-static int on_message(enum libbpf_print_level level, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static int on_message(enum libbpf_print_level level,
+                                                            const char *format, va_list args)
 {
     int length;
 
@@ -47,7 +47,8 @@ static uint64_t effective_capabilities(void)
     return (uint64_t)data[1].effective << 32 | data[0].effective;
 }
 
-/* The names of the capabilities we lack, each after a blank.  CAP_SYS_ADMIN stands for all of them. */
+/* The names of the capabilities we lack, each after a blank.  CAP_SYS_ADMIN stands for all of them.
+ */
 static void list_missing_capabilities(char *text, size_t size)
 {
     static const struct {
@@ -95,12 +96,13 @@ static int not_permitted(struct diag *diag, int error)
     read_value("/sys/kernel/security/lockdown", "", lockdown);
     read_value("/proc/self/status", "Seccomp:", seccomp);
     (void)getrlimit(RLIMIT_MEMLOCK, &memlock);
-    return diag_set(diag, error,
-                    "the kernel does not permit BPF here although the capabilities are there; kernel lockdown: "
-                    "%s (must not be [confidentiality]); seccomp: %s (must be 0, or let bpf(2) pass); locked "
-                    "memory limit: %lld bytes (kernels before 5.11 need it unlimited); or a security module "
-                    "such as AppArmor or SELinux refuses it",
-                    lockdown, seccomp, (long long)memlock.rlim_cur);
+    return diag_set(
+        diag, error,
+        "the kernel does not permit BPF here although the capabilities are there; kernel lockdown: "
+        "%s (must not be [confidentiality]); seccomp: %s (must be 0, or let bpf(2) pass); locked "
+        "memory limit: %lld bytes (kernels before 5.11 need it unlimited); or a security module "
+        "such as AppArmor or SELinux refuses it",
+        lockdown, seccomp, (long long)memlock.rlim_cur);
 }
 
 int load_error(struct diag *diag, int error)
@@ -110,21 +112,24 @@ int load_error(struct diag *diag, int error)
     if (error == -EPERM || error == -EACCES) {
         list_missing_capabilities(missing, sizeof(missing));
         if (missing[0])
-            return diag_set(diag, error,
-                            "loading the capture programs needs capabilities that this process lacks:%s; start "
-                            "it as root, or give it these",
-                            missing);
+            return diag_set(
+                diag, error,
+                "loading the capture programs needs capabilities that this process lacks:%s; start "
+                "it as root, or give it these",
+                missing);
         if (error == -EPERM)
             return not_permitted(diag, error);
     }
     if (access("/sys/kernel/btf/vmlinux", R_OK) < 0)
-        return diag_set(diag, error,
-                        "this kernel has no type information (/sys/kernel/btf/vmlinux), without which sockets "
-                        "cannot be followed; use a kernel built with CONFIG_DEBUG_INFO_BTF");
+        return diag_set(
+            diag, error,
+            "this kernel has no type information (/sys/kernel/btf/vmlinux), without which sockets "
+            "cannot be followed; use a kernel built with CONFIG_DEBUG_INFO_BTF");
     if (error == -ENOMEM || error == -E2BIG)
-        return diag_set(diag, error,
-                        "no memory for the maps; allow fewer pending SYNs or live connections, or raise the "
-                        "memory limit of the control group");
+        return diag_set(
+            diag, error,
+            "no memory for the maps; allow fewer pending SYNs or live connections, or raise the "
+            "memory limit of the control group");
     return diag_set(diag, error, "the kernel refused the capture programs: %s (%s)",
                     strerror(-error), first_warning[0] ? first_warning : "libbpf gave no reason");
 }
@@ -137,7 +142,8 @@ static int busy(struct diag *diag, int error, const char *interface, unsigned if
     if (bpf_xdp_query((int)ifindex, 0, &query) == 0)
         id = query.prog_id ? query.prog_id : query.skb_prog_id;
     return diag_set(diag, error,
-                    "%s: another XDP program is attached (id %u, see `bpftool prog show id %u`); stop its owner, "
+                    "%s: another XDP program is attached (id %u, see `bpftool prog show id %u`); "
+                    "stop its owner, "
                     "or detach it with `ip link set dev %s xdp off`",
                     interface, id, id, interface);
 }
@@ -147,11 +153,13 @@ int attach_error(struct diag *diag, int error, const char *interface, unsigned i
     if (error == -EBUSY || error == -EEXIST)
         return busy(diag, error, interface, ifindex);
     if (error == -ENODEV || ifindex == 0)
-        return diag_set(diag, error,
-                        "%s: there is no such interface in this network namespace; `ip link` lists them",
-                        interface);
+        return diag_set(
+            diag, error,
+            "%s: there is no such interface in this network namespace; `ip link` lists them",
+            interface);
     if (error == -EPERM || error == -EACCES)
         return load_error(diag, error);
-    return diag_set(diag, error, "%s: cannot attach the XDP program, neither in the driver nor generic: %s",
+    return diag_set(diag, error,
+                    "%s: cannot attach the XDP program, neither in the driver nor generic: %s",
                     interface, strerror(-error));
 }

@@ -19,7 +19,6 @@
 #include "objects.h"
 
 struct hook {
-    const char *name; /* of the device, in the configuration */
     int link;
     bool native;
 };
@@ -33,7 +32,8 @@ struct bpf_capture {
     struct bpf_capture_maps maps; /* owned once sealed */
 };
 
-/* --- what the programs shall do ------------------------------------------------------------------------ */
+/* --- what the programs shall do
+ * ------------------------------------------------------------------------ */
 
 static int set_ports(int fd, const struct bpf_capture_config *config)
 {
@@ -80,7 +80,8 @@ static int read_boot_id(uint8_t ret_id[16])
     while (digits < 32 && (c = fgetc(file)) != EOF) {
         if (c == '-')
             continue;
-        ret_id[digits / 2] = (uint8_t)(ret_id[digits / 2] << 4 | (c <= '9' ? c - '0' : c - 'a' + 10));
+        ret_id[digits / 2] =
+            (uint8_t)(ret_id[digits / 2] << 4 | (c <= '9' ? c - '0' : c - 'a' + 10));
         digits++;
     }
     return digits == 32 ? 0 : -EIO;
@@ -114,8 +115,8 @@ static int set_meta(const struct bpf_capture_maps *maps)
 }
 
 /* `enabled` is set last: until then the programs do nothing. */
-static int program_maps(const struct bpf_capture_maps *maps, const struct bpf_capture_config *config,
-                        struct diag *diag)
+static int program_maps(const struct bpf_capture_maps *maps,
+                        const struct bpf_capture_config *config, struct diag *diag)
 {
     struct capture_config value = {.enabled = 1, .use_prefixes = config->prefix_count > 0};
     int r = set_ports(maps->ports, config);
@@ -131,9 +132,11 @@ static int program_maps(const struct bpf_capture_maps *maps, const struct bpf_ca
     return 0;
 }
 
-/* --- where they do it ---------------------------------------------------------------------------------- */
+/* --- where they do it
+ * ---------------------------------------------------------------------------------- */
 
-/* A BTF tracepoint is opened by the raw call: no libbpf object stays behind that holds the program. */
+/* A BTF tracepoint is opened by the raw call: no libbpf object stays behind that holds the program.
+ */
 static int attach_trackers(struct bpf_capture *capture, struct diag *diag)
 {
     for (unsigned copy = 0; copy < TRACKERS; copy++) {
@@ -160,7 +163,8 @@ static int check_link_type(const char *name, struct diag *diag)
     if (request.ifr_hwaddr.sa_family != ARPHRD_ETHER &&
         request.ifr_hwaddr.sa_family != ARPHRD_LOOPBACK)
         return diag_set(diag, -EOPNOTSUPP,
-                        "%s: not an Ethernet device (tunnels such as WireGuard carry bare IP packets); attach to "
+                        "%s: not an Ethernet device (tunnels such as WireGuard carry bare IP "
+                        "packets); attach to "
                         "the device below it",
                         name);
     return 0;
@@ -173,7 +177,8 @@ static int link_create(int program, unsigned ifindex, uint32_t flags)
     return bpf_link_create(program, (int)ifindex, BPF_XDP, &options);
 }
 
-/* In the driver where it can; some drivers have XDP and refuse it for their present settings (MTU, queues). */
+/* In the driver where it can; some drivers have XDP and refuse it for their present settings (MTU,
+ * queues). */
 static int attach_xdp(int program, unsigned ifindex)
 {
     int link = link_create(program, ifindex, 0);
@@ -205,7 +210,7 @@ static int attach_device(struct bpf_capture *capture, const char *name, struct d
     r = attach_xdp(objects_xdp_program(&capture->objects), ifindex);
     if (r < 0)
         return attach_error(diag, r, name, ifindex);
-    *hook = (struct hook){.name = name, .link = r, .native = is_native(ifindex)};
+    *hook = (struct hook){.link = r, .native = is_native(ifindex)};
     capture->hook_count++;
     return 0;
 }
@@ -267,7 +272,8 @@ int bpf_capture_start(const struct bpf_capture_config *config, struct bpf_captur
     return 0;
 }
 
-/* --- without the means to do more ----------------------------------------------------------------------- */
+/* --- without the means to do more
+ * ----------------------------------------------------------------------- */
 
 static void close_maps(struct bpf_capture_maps *maps)
 {
@@ -281,8 +287,8 @@ static void close_maps(struct bpf_capture_maps *maps)
     closep(&maps->counters);
 }
 
-/* A second descriptor of the map, good for reading only.  Only root may ask for one; without that right the map
- * is frozen, so that no descriptor of it can write any more, ours included. */
+/* A second descriptor of the map, good for reading only.  Only root may ask for one; without that
+ * right the map is frozen, so that no descriptor of it can write any more, ours included. */
 static int reopen_read_only(int fd)
 {
     LIBBPF_OPTS(bpf_get_fd_by_id_opts, options, .open_flags = BPF_F_RDONLY);
@@ -304,9 +310,9 @@ static int reopen_read_only(int fd)
 
 static int reopen_maps(const struct bpf_capture_maps *from, struct bpf_capture_maps *to)
 {
-    const int sources[] = {from->pending, from->live,   from->alias, from->ports,
+    const int sources[] = {from->pending,  from->live,   from->alias, from->ports,
                            from->prefixes, from->config, from->meta,  from->counters};
-    int *targets[] = {&to->pending, &to->live,   &to->alias, &to->ports,
+    int *targets[] = {&to->pending,  &to->live,   &to->alias, &to->ports,
                       &to->prefixes, &to->config, &to->meta,  &to->counters};
 
     for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
@@ -337,7 +343,8 @@ int bpf_capture_seal(struct bpf_capture *capture, struct diag *diag)
     return 0;
 }
 
-/* --- and the rest --------------------------------------------------------------------------------------- */
+/* --- and the rest
+ * --------------------------------------------------------------------------------------- */
 
 const struct bpf_capture_maps *bpf_capture_get_maps(const struct bpf_capture *capture)
 {

@@ -2,8 +2,8 @@
 /* Load the capture programs and attach them to devices of this network namespace.
  *
  * The BPF objects are inside the binary; there is no way to name another.  Loading needs CAP_BPF,
- * CAP_NET_ADMIN and CAP_PERFMON.  capture_seal() then leaves nothing behind that could write a map or
- * load a program: only the links (which hold the hooks) and read-only map descriptors. */
+ * CAP_NET_ADMIN and CAP_PERFMON.  bpf_capture_seal() then leaves nothing behind that could write a
+ * map or load a program: only the links (which hold the hooks) and read-only map descriptors. */
 #ifndef LOADER_H
 #define LOADER_H
 
@@ -18,24 +18,26 @@
 
 struct bpf_capture;
 
+/* Read by bpf_capture_start() only. */
 struct bpf_capture_config {
-    const char *const *interfaces;   /* names in the current network namespace */
+    const char *const *interfaces; /* names in the current network namespace */
     size_t interface_count;
     bool any_port;
     const uint16_t *ports;
     size_t port_count;
-    const struct prefix *prefixes;   /* destinations; none: all */
+    const struct prefix *prefixes; /* destinations; none: all */
     size_t prefix_count;
-    uint32_t max_pending;            /* 0: the default, 131072 */
-    uint32_t max_live;               /* 0: the default, 65536 */
+    uint32_t max_pending; /* 0: the default, 131072 */
+    uint32_t max_live;    /* 0: the default, 65536 */
 };
 
-/* Load, set the filters, attach tracking first and then each device.  Returns 0, or a negative errno with a message
- * that says what to do (missing capability, busy device, no BTF, lockdown). */
+/* Load, set the filters, attach tracking first and then each device.  Returns 0, or a negative
+ * errno with a message that says what to do (missing capability, busy device, no BTF, lockdown). */
 int bpf_capture_start(const struct bpf_capture_config *config, struct bpf_capture **ret_capture,
                       struct diag *diag);
 
-/* Close every program and every writable map descriptor.  After it, maps give read-only descriptors. */
+/* Close every program and every writable map descriptor.  After it, maps give read-only
+ * descriptors. */
 int bpf_capture_seal(struct bpf_capture *capture, struct diag *diag);
 
 /* Owned by the capture; writable before bpf_capture_seal(), read-only after it. */

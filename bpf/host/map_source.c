@@ -46,7 +46,8 @@ static bool is_abandoned(const struct claim *claim)
     return claim->owner == 0 && !is_shared(claim);
 }
 
-/* Copy an element of a map.  Returns 0, or a negative errno; how `ret_value` can be torn: record.h. */
+/* Copy an element of a map.  Returns 0, or a negative errno; how `ret_value` can be torn: record.h.
+ */
 static int read_element(int fd, const struct tuple_key *key, void *ret_value)
 {
     return bpf_map_lookup_elem(fd, key, ret_value) < 0 ? -errno : 0;
@@ -107,7 +108,8 @@ static void answer_from_entry(const struct live_entry *entry, struct syn_answer 
     }
 }
 
-/* The look-ups return true when the answer stands, and false when there is nothing under the key. */
+/* The look-ups return true when the answer stands, and false when there is nothing under the key.
+ */
 
 static bool find_live(const struct map_source *source, const struct tuple_key *key,
                       struct syn_answer *ret_answer)
@@ -124,7 +126,8 @@ static bool find_live(const struct map_source *source, const struct tuple_key *k
     return true;
 }
 
-/* Does the entry that an alias led to belong to it?  It may be of a later connection, read after the alias. */
+/* Does the entry that an alias led to belong to it?  It may be of a later connection, read after
+ * the alias. */
 static bool is_alias_of(const struct alias_entry *alias, const struct live_entry *entry)
 {
     return alias->version_begin == entry->version_begin && entry->has_syn &&
@@ -169,7 +172,8 @@ static bool find_redirected(const struct map_source *source, const struct tuple_
     return false;
 }
 
-/* --- why there is nothing --------------------------------------------------------------------------------- */
+/* --- why there is nothing
+ * --------------------------------------------------------------------------------- */
 
 /* Returns 1 when the filters let the destination pass, 0 when not, or a negative errno. */
 static int is_captured(const struct map_source *source, const struct flow *flow)
@@ -235,7 +239,8 @@ static int check_layout(const struct bpf_capture_maps *maps, struct diag *diag)
     if (bpf_map_lookup_elem(maps->meta, &(uint32_t){0}, &meta) < 0)
         return diag_set(diag, -errno, "cannot read the capture maps: %s", strerror(errno));
     if (meta.magic != META_MAGIC || meta.layout != SYN_LAYOUT)
-        return diag_set(diag, -EPROTO, "the capture maps have layout %u, this program reads layout %u",
+        return diag_set(diag, -EPROTO,
+                        "the capture maps have layout %u, this program reads layout %u",
                         meta.layout, (unsigned)SYN_LAYOUT);
     return 0;
 }

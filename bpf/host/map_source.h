@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* syn_source over the kernel's maps: read-only, no privilege needed.
  *
- * Looks up `live` by the full tuple, then `alias` by the same tuple (REDIRECT or DNAT behind the hook), then `live` with each
- * redirect port as destination port (REDIRECT where the hook is behind it).  Exact keys only.  Torn reads are
- * detected (record.h) and retried three times, then are `unavailable`. */
+ * Looks up `live` by the full tuple, then `alias` by the same tuple (REDIRECT or DNAT behind the
+ * hook), then `live` with each redirect port as destination port (REDIRECT where the hook is behind
+ * it).  Exact keys only.  Torn reads are detected (record.h) and retried three times, then are
+ * `unavailable`. */
 #ifndef MAP_SOURCE_H
 #define MAP_SOURCE_H
 

@@ -17,7 +17,8 @@ static int set_size(struct bpf_map *map, uint32_t entries)
     return entries ? bpf_map__set_max_entries(map, entries) : 0;
 }
 
-static int try_load_xdp(struct objects *objects, uint32_t max_pending, uint32_t max_live, bool frags)
+static int try_load_xdp(struct objects *objects, uint32_t max_pending, uint32_t max_live,
+                        bool frags)
 {
     struct capture_xdp *xdp = capture_xdp__open();
     int r;
@@ -55,7 +56,8 @@ static int share_maps(struct bpf_object *from, struct bpf_object *to)
 {
     struct bpf_map *map;
 
-    bpf_object__for_each_map(map, to) {
+    bpf_object__for_each_map(map, to)
+    {
         struct bpf_map *shared;
         int r;
 

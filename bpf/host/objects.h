@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The BPF objects of this binary: opened, given one set of maps, loaded.  Nothing is attached here. */
+/* The BPF objects of this binary: opened, given one set of maps, loaded.  Nothing is attached. */
 #ifndef OBJECTS_H
 #define OBJECTS_H
 
@@ -11,9 +11,10 @@
 struct capture_xdp;
 struct capture_track;
 
-/* The kernel does not run a tracking program inside itself: when an interrupt brings a second event while the
- * program handles a first, that run is left out.  Of two copies, run one after the other, only one can
- * be interrupted at a time; and handling an event twice is the same as once (record.h, struct claim). */
+/* The kernel does not run a tracking program inside itself: when an interrupt brings a second event
+ * while the program handles a first, that run is left out.  Of two copies, run one after the other,
+ * only one can be interrupted at a time; and handling an event twice is the same as once (record.h,
+ * struct claim). */
 enum { TRACKERS = 2 };
 
 struct objects {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Holding and leaving an entry (record.h says what a claim is), by one atomic step each, since sockets of
- * several CPUs may do it at once.  Doing it twice for one socket is doing it once. */
+/* Holding and leaving an entry (record.h says what a claim is), by one atomic step each, since
+ * sockets of several CPUs may do it at once.  Doing it twice for one socket is doing it once. */
 #ifndef CLAIM_H
 #define CLAIM_H
 
@@ -9,7 +9,7 @@
 enum claim_result {
     CLAIM_HELD = 0, /* this socket has it already */
     CLAIM_JOINED,
-    CLAIM_CROWDED,  /* there is no place left; the entry says so from now on */
+    CLAIM_CROWDED, /* there is no place left; the entry says so from now on */
 };
 
 INLINE int claim_has(const struct claim *claim, __u64 cookie)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The few fields of the kernel's sockets that tracking reads.  Only the names count: libbpf finds where each
- * field lies in the running kernel (CO-RE). */
+/* The few fields of the kernel's sockets that tracking reads.  Only the names count: libbpf finds
+ * where each field lies in the running kernel (CO-RE). */
 #ifndef KERNEL_TYPES_H
 #define KERNEL_TYPES_H
 
@@ -49,7 +49,8 @@ struct tcp_sock {
 
 #pragma clang attribute pop
 
-/* enum of include/net/tcp_states.h, part of the kernel's interface to user space (ss, /proc/net/tcp). */
+/* enum of include/net/tcp_states.h, part of the kernel's interface to user space (ss,
+ * /proc/net/tcp). */
 enum {
     TCP_ESTABLISHED = 1,
     TCP_SYN_SENT = 2,

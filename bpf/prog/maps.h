@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The maps (layouts and meaning: record.h), the same for every program: the loader makes them once and
- * gives each object the same ones. */
+/* The maps (layouts and meaning: record.h), the same for every program: the loader makes them once
+ * and gives each object the same ones. */
 #ifndef MAPS_H
 #define MAPS_H
 

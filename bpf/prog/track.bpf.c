@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Follow the sockets: a pending SYN that a connection was made of becomes the live entry of its socket, and
- * goes when the socket closes.
+/* Follow the sockets: a pending SYN that a connection was made of becomes the live entry of its
+ * socket, and goes when the socket closes.
  *
- * Which SYN it was, only the socket knows: the next byte it expects, less all it has received and one for the
- * SYN itself, is the sequence number of the SYN that the kernel accepted, whatever else has come along on
- * the same tuple.
+ * Which SYN it was, only the socket knows: the next byte it expects, less all it has received and
+ * one for the SYN itself, is the sequence number of the SYN that the kernel accepted, whatever else
+ * has come along on the same tuple.
  *
- *   SYN_RECV -> ESTABLISHED   pending[source, ISN] -> live[socket's tuple], alias[wire's tuple] if NAT moved it
+ *   SYN_RECV -> ESTABLISHED   pending[source, ISN] -> live[socket's tuple],
+ *                             and alias[wire's tuple] where NAT has moved the destination
+ *
  *   anything -> CLOSE         leave both, by the socket's cookie
  *
- * All steps may be run twice for one event, and by several CPUs for sockets of the same tuple in several
- * network namespaces.  What a race between the last of those can cost is an entry (the reader says "missing");
- * it never makes an entry speak for a socket that did not make it.
+ * All steps may be run twice for one event, and by several CPUs for sockets of the same tuple in
+ * several network namespaces.  What a race between the last of those can cost is an entry (the
+ * reader says "missing"); it never makes an entry speak for a socket that did not make it.
  *
- * The close of a socket may not have been seen when its successor on the same tuple arrives: the kernel frees
- * the tuple before it tells us, and it can leave out a run of a program.  struct socket_scope settles it. */
+ * The close of a socket may not have been seen when its successor on the same tuple arrives: the
+ * kernel frees the tuple before it tells us, and it can leave out a run of a program.  struct
+ * socket_scope settles it. */
 #include <linux/bpf.h>
 #include <linux/errno.h>
 #include <bpf/bpf_core_read.h>
@@ -57,8 +60,8 @@ INLINE void key_from_ip6(const struct sock_common *common, struct tuple_key *key
     key->family = is_mapped(source) ? 4 : 6;
 }
 
-/* The socket's tuple, seen from the server.  The local port is inet_sport: at CLOSE the kernel has zeroed
- * skc_num already.  Returns 0 for a socket that is not IP. */
+/* The socket's tuple, seen from the server.  The local port is inet_sport: at CLOSE the kernel has
+ * zeroed skc_num already.  Returns 0 for a socket that is not IP. */
 INLINE int key_from_socket(const struct tcp_sock *tcp, struct tuple_key *ret_key)
 {
     const struct inet_sock *inet = &tcp->inet_conn.icsk_inet;
@@ -116,8 +119,9 @@ INLINE void note_full(enum capture_counter counter)
         now->full_ns = bpf_ktime_get_boot_ns();
 }
 
-/* Take a place in another socket's entry.  Its element may have been reused for another tuple since it was
- * looked up: then the version, which is never used twice, has changed, and the place is given back. */
+/* Take a place in another socket's entry.  Its element may have been reused for another tuple since
+ * it was looked up: then the version, which is never used twice, has changed, and the place is
+ * given back. */
 INLINE void join(struct claim *claim, const __u64 *version, __u64 cookie)
 {
     __u64 before = *(const volatile __u64 *)version;
@@ -150,7 +154,8 @@ INLINE void holder_of(const struct tcp_sock *tcp, struct sock *sk, struct holder
     ret_holder->scope.zero = 0;
 }
 
-/* Is the entry that these are of a leftover of a socket whose tuple the holder has now?  Returns its cookie, or 0. */
+/* Is the entry that these are of a leftover of a socket whose tuple the holder has now?  Returns
+ * its cookie, or 0. */
 INLINE __u64 find_dead_owner(const struct claim *claim, const struct socket_scope *scope,
                              const struct holder *holder)
 {
@@ -220,8 +225,9 @@ NOINLINE void store_alias(const struct tuple_key *key, const struct holder *hold
         note_full(COUNTER_ALIAS_INSERT_FAILED);
 }
 
-/* Copy the pending SYN.  The map may give its element to another SYN meanwhile, half way through the copy; the
- * key is still found in the same place afterwards only if it did not.  Returns 1, or 0 without a SYN. */
+/* Copy the pending SYN.  The map may give its element to another SYN meanwhile, half way through
+ * the copy; the key is still found in the same place afterwards only if it did not.  Returns 1, or
+ * 0 without a SYN. */
 INLINE int copy_pending(const struct pending_key *key, struct syn_record *ret_syn)
 {
     struct syn_record *found = bpf_map_lookup_elem(&pending, key);

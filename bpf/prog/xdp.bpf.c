@@ -8,7 +8,8 @@
 #include "maps.h"
 #include "parse.h"
 
-/* Set by the loader: packets may have bytes behind data_end (kernels that know the flag know the helper). */
+/* Set by the loader: packets may have bytes behind data_end (kernels that know the flag know the
+ * helper). */
 const volatile _Bool has_frags = 0;
 
 /* What a packet is counted as that could have been a SYN for us. */
@@ -47,7 +48,8 @@ INLINE __u64 available_bytes(struct xdp_md *ctx, const struct parse_packet *pack
     return (__u64)(end - data) - packet->link_length;
 }
 
-/* A retransmitted SYN leaves the first one in place, and so does one that a hook nearer to the wire has seen. */
+/* A retransmitted SYN leaves the first one in place, and so does one that a hook nearer to the wire
+ * has seen. */
 INLINE void store(struct xdp_md *ctx, const struct parse_packet *packet,
                   struct capture_counters *own)
 {

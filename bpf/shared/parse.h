@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* From the bytes of a frame to a struct syn_record: one source for the BPF programs and for user space.
+/* From the bytes of a frame to a struct syn_record: one source for the BPF programs and for user
+ * space.
  *
  * In three steps, so that the kernel pays only for what a packet turns out to be:
  *   parse_ethernet(), parse_ip()  find the TCP header; all that happens to packets that are no SYN
  *   parse_check()                 of a SYN: flags and lengths, as p0f wants them
  *   parse_fill()                  the record and the key it is stored under
- * parse_syn_ethernet() and parse_syn_ip() are the first two in one call, for whoever has the whole frame.
+ * parse_syn_ethernet() and parse_syn_ip() are the first two in one call, for whoever has the whole
+ * frame.
  *
- * PARSE_SYN is the answer for exactly the packets that p0f 3.09b reports as SYNs, and besides for SYNs behind
- * VLAN tags and IPv6 extension headers, which syn_record.seen tells apart.  (p0f reads at most 65535 bytes of
- * a frame: a caller that wants to be its equal ends longer frames there.)  Checksums are not looked at.
+ * PARSE_SYN is the answer for exactly the packets that p0f 3.09b reports as SYNs, and besides for
+ * SYNs behind VLAN tags and IPv6 extension headers, which syn_record.seen tells apart.  (p0f reads
+ * at most 65535 bytes of a frame: a caller that wants to be its equal ends longer frames there.)
+ * Checksums are not looked at.
  *
- * Nothing is read without a check against the end of the data, in the form that the BPF verifier follows. */
+ * Nothing is read without a check against the end of the data, in the form that the BPF verifier
+ * follows. */
 #ifndef PARSE_H
 #define PARSE_H
 
@@ -19,7 +23,8 @@
 
 #include "record.h"
 
-/* The order matters: up to PARSE_NOT_SYN a packet is of no interest, from PARSE_SYN on parse_packet is set. */
+/* The order matters: up to PARSE_NOT_SYN a packet is of no interest, from PARSE_SYN on parse_packet
+ * is set. */
 enum parse_result {
     PARSE_NOT_IP = 0,
     PARSE_NOT_TCP,
@@ -30,10 +35,10 @@ enum parse_result {
     PARSE_VLAN_TOO_DEEP, /* a third VLAN tag */
     PARSE_IPV6_TOO_DEEP, /* more extension headers than PARSE_EXTENSIONS_MAX */
     PARSE_SYN,
-    PARSE_BAD_FLAGS,     /* SYN together with FIN or RST */
-    PARSE_BAD_LENGTH,    /* the IP packet ends before a TCP header could */
-    PARSE_BAD_OFFSET,    /* data offset below 5, or beyond the IP packet */
-    PARSE_TRUNCATED,     /* the IP length says more than there is */
+    PARSE_BAD_FLAGS,  /* SYN together with FIN or RST */
+    PARSE_BAD_LENGTH, /* the IP packet ends before a TCP header could */
+    PARSE_BAD_OFFSET, /* data offset below 5, or beyond the IP packet */
+    PARSE_TRUNCATED,  /* the IP length says more than there is */
     PARSE_COUNT_,
 };
 
@@ -43,11 +48,11 @@ enum { PARSE_VLAN_TAGS_MAX = 2, PARSE_EXTENSIONS_MAX = 8 };
 struct parse_packet {
     const __u8 *ip;
     const __u8 *tcp;
-    const __u8 *end;      /* of the data at hand */
-    __u32 link_length;    /* bytes before the IP header */
-    __u32 ip_header;      /* bytes of the IP header with options or extension headers */
-    __u8 version;         /* 4 or 6 */
-    __u8 seen;            /* enum syn_seen, or-ed */
+    const __u8 *end;   /* of the data at hand */
+    __u32 link_length; /* bytes before the IP header */
+    __u32 ip_header;   /* bytes of the IP header with options or extension headers */
+    __u8 version;      /* 4 or 6 */
+    __u8 seen;         /* enum syn_seen, or-ed */
 };
 
 /* Offsets into the headers: IEEE 802.3 and 802.1Q, RFC 791, RFC 8200, RFC 9293. */
@@ -116,8 +121,8 @@ enum {
 #define PARSE_KEEP_LOOP
 #endif
 
-/* The verifier follows the comparison of a moved pointer with the end, and knows that packets may be read at
- * any alignment; C allows neither, so user space does the same by other means. */
+/* The verifier follows the comparison of a moved pointer with the end, and knows that packets may
+ * be read at any alignment; C allows neither, so user space does the same by other means. */
 #ifdef __bpf__
 PARSE_INLINE int parse_fits(const __u8 *at, const __u8 *end, __u32 size)
 {
@@ -343,10 +348,10 @@ PARSE_INLINE __u32 parse_tcp_header(const struct parse_packet *packet)
     return (packet->tcp[PARSE_TCP_OFFSET] >> 4) * 4;
 }
 
-/* What PARSE_SYN said is a SYN: could it be one?  `available`: bytes from the IP header to the end of the
- * frame, which in the kernel may be more than lies before `packet->end`; what exceeds the IP length is
- * padding.  (64 bits wide, or clang would subtract pointers in 32 bits, which the verifier forbids.)
- * Returns PARSE_SYN or what is wrong. */
+/* What PARSE_SYN said is a SYN: could it be one?  `available`: bytes from the IP header to the end
+ * of the frame, which in the kernel may be more than lies before `packet->end`; what exceeds the IP
+ * length is padding.  (64 bits wide, or clang would subtract pointers in 32 bits, which the
+ * verifier forbids.) Returns PARSE_SYN or what is wrong. */
 PARSE_INLINE enum parse_result parse_check(const struct parse_packet *packet, __u64 available)
 {
     __u32 length = parse_ip_length(packet);
@@ -408,8 +413,7 @@ PARSE_INLINE void parse_destination(const struct parse_packet *packet, __u8 ret_
         parse_copy_ip6(ret_address, packet->ip + PARSE_IP6_DESTINATION);
 }
 
-PARSE_INLINE void parse_fill_ip4(const __u8 *ip, struct pending_key *key,
-                                 struct syn_record *record)
+PARSE_INLINE void parse_fill_ip4(const __u8 *ip, struct pending_key *key, struct syn_record *record)
 {
     parse_map_ip4(key->source, ip + PARSE_IP4_SOURCE);
     record->ip_id = parse_be16(ip + PARSE_IP4_ID);
@@ -419,8 +423,7 @@ PARSE_INLINE void parse_fill_ip4(const __u8 *ip, struct pending_key *key,
     record->ip_options_length = (ip[0] & 0x0f) * 4 - PARSE_IP4_SIZE;
 }
 
-PARSE_INLINE void parse_fill_ip6(const __u8 *ip, struct pending_key *key,
-                                 struct syn_record *record)
+PARSE_INLINE void parse_fill_ip6(const __u8 *ip, struct pending_key *key, struct syn_record *record)
 {
     __u32 first = parse_be32(ip); /* version 4, traffic class 8, flow label 20 bits */
 
@@ -453,8 +456,8 @@ PARSE_INLINE void parse_fill_tcp(const struct parse_packet *packet, struct pendi
     }
 }
 
-/* The record and its key, of a packet for which parse_check() said PARSE_SYN.  The time, the device and
- * the hook are the caller's to add; they are zero. */
+/* The record and its key, of a packet for which parse_check() said PARSE_SYN.  The time, the device
+ * and the hook are the caller's to add; they are zero. */
 PARSE_INLINE void parse_fill(const struct parse_packet *packet, struct pending_key *ret_key,
                              struct syn_record *ret_record)
 {

@@ -13,26 +13,29 @@
 #include "conn.h"
 #include "packet.h"
 
-enum { PORT = 47080, SOURCE_PORT = 33333, THIRD_ACK_DELAY_MS = 100, FLOOD = 1000000 };
+enum { SOURCE_PORT = 33333, THIRD_ACK_DELAY_MS = 100, FLOOD = 1000000 };
 
 #define GHOST "10.77.7.7" /* no interface owns it */
 
 /* The real SYN and the forged one differ in all that a fingerprint is made of. */
-static const struct segment REAL = {
-    .source = GHOST,
-    .destination = "10.77.0.2",
-    .source_port = SOURCE_PORT,
-    .destination_port = PORT,
-    .seq = 0x11111111,
-    .flags = FLAG_SYN,
-    .ttl = 61,
-    .window = 5840,
-    .mss = 1400,
-};
+static struct segment real(void)
+{
+    return (struct segment){
+        .source = GHOST,
+        .destination = "10.77.0.2",
+        .source_port = SOURCE_PORT,
+        .destination_port = own_port(),
+        .seq = 0x11111111,
+        .flags = FLAG_SYN,
+        .ttl = 61,
+        .window = 5840,
+        .mss = 1400,
+    };
+}
 
 static struct segment forged(void)
 {
-    struct segment segment = REAL;
+    struct segment segment = real();
 
     segment.seq = 0x22222222;
     segment.ttl = 120;
@@ -43,13 +46,14 @@ static struct segment forged(void)
 
 static void assert_real(const struct watch *watch, const struct flow *flow)
 {
+    const struct segment syn = real();
     struct syn_answer answer = watch_ask(watch, flow);
 
     assert_answer(answer, SYN_STATE_VERIFIED, SYN_REASON_NONE);
-    assert_int_equal(answer.syn.isn, REAL.seq);
-    assert_int_equal(answer.syn.mss, REAL.mss);
-    assert_int_equal(answer.syn.ttl, REAL.ttl);
-    assert_int_equal(answer.syn.window, REAL.window);
+    assert_int_equal(answer.syn.isn, syn.seq);
+    assert_int_equal(answer.syn.mss, syn.mss);
+    assert_int_equal(answer.syn.ttl, syn.ttl);
+    assert_int_equal(answer.syn.window, syn.window);
 }
 
 struct scene {
@@ -62,7 +66,7 @@ static void scene_make(struct scene *scene)
 {
     stage_make(&scene->stage);
     raw_announce(&scene->stage.server, GHOST);
-    watch_start(&scene->watch, &scene->stage.server, "near", PORT);
+    watch_start(&scene->watch, &scene->stage.server, "near", own_port());
     scene->raw = raw_open(&scene->stage.client, "far");
 }
 
@@ -76,14 +80,14 @@ static void scene_done(struct scene *scene)
 /* Real SYN, forged SYN, and the third segment of the real handshake 100 ms later. */
 static int shake_hands_slowly(struct scene *scene, int listener, struct flow *ret_flow)
 {
-    struct segment forgery = forged();
+    const struct segment syn = real(), forgery = forged();
     uint32_t syn_ack_seq;
 
-    raw_send(scene->raw, &REAL);
+    raw_send(scene->raw, &syn);
     syn_ack_seq = raw_wait_syn_ack(scene->raw, GHOST, SOURCE_PORT);
     raw_send(scene->raw, &forgery);
     sleep_ms(THIRD_ACK_DELAY_MS);
-    raw_finish(scene->raw, &REAL, syn_ack_seq);
+    raw_finish(scene->raw, &syn, syn_ack_seq);
     return accept_flow(listener, ret_flow);
 }
 
@@ -95,7 +99,7 @@ static void forged_syn_before_the_third_segment_is_not_taken(void **state)
 
     (void)state;
     scene_make(&scene);
-    listener = listen_in(&scene.stage.server, "10.77.0.2", PORT);
+    listener = listen_in(&scene.stage.server, "10.77.0.2", own_port());
     server = shake_hands_slowly(&scene, listener, &flow);
     assert_real(&scene.watch, &flow);
     assert_int_equal(watch_counter(&scene.watch, COUNTER_SYN_STORED), 2);
@@ -105,18 +109,20 @@ static void forged_syn_before_the_third_segment_is_not_taken(void **state)
     scene_done(&scene);
 }
 
-/* `rule` sends PORT elsewhere; the listener is there, Envoy reports the destination of the wire. */
+/* `rule` sends own_port() elsewhere; the listener is there, Envoy reports the destination of the
+ * wire. */
 static void behind_nat(const char *rule, const char *listen_address, uint16_t listen_port)
 {
     struct scene scene;
-    struct flow socket_flow, wire_flow = flow_text(GHOST, SOURCE_PORT, "10.77.0.2", PORT);
+    struct flow socket_flow, wire_flow = flow_text(GHOST, SOURCE_PORT, "10.77.0.2", own_port());
     int listener, server;
 
     scene_make(&scene);
     netns_run(&scene.stage.server,
-              "ip addr add 10.77.0.3/16 dev near && nft 'add table ip t; add chain ip t pre { type nat hook "
+              "ip addr add 10.77.0.3/16 dev near && nft 'add table ip t; add chain ip t pre { type "
+              "nat hook "
               "prerouting priority -100; }; add rule ip t pre tcp dport %d %s'",
-              PORT, rule);
+              own_port(), rule);
     listener = listen_in(&scene.stage.server, listen_address, listen_port);
     server = shake_hands_slowly(&scene, listener, &socket_flow);
     assert_int_equal(socket_flow.destination.port, listen_port);
@@ -152,7 +158,7 @@ static void forged_syns_on_a_live_tuple_change_nothing(void **state)
 
     (void)state;
     scene_make(&scene);
-    listener = listen_in(&scene.stage.server, "10.77.0.2", PORT);
+    listener = listen_in(&scene.stage.server, "10.77.0.2", own_port());
     server = shake_hands_slowly(&scene, listener, &flow);
     for (uint32_t i = 0; i < 20; i++) {
         forgery.seq += i;
@@ -175,7 +181,7 @@ static void live_entry_survives_a_million_forged_syns(void **state)
 
     (void)state;
     scene_make(&scene);
-    listener = listen_in(&scene.stage.server, "10.77.0.2", PORT);
+    listener = listen_in(&scene.stage.server, "10.77.0.2", own_port());
     server = shake_hands_slowly(&scene, listener, &flow);
     while (watch_counter(&scene.watch, COUNTER_SYN_STORED) < FLOOD) {
         (void)raw_flood(scene.raw, &forgery, 20000);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Readers hammer the maps while connections come and go: no answer is torn or of another connection, and no
- * connection is lost. */
+/* Readers hammer the maps while connections come and go: no answer is torn or of another
+ * connection, and no connection is lost. */
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -18,7 +18,6 @@
 #include "record.h"
 
 enum {
-    PORT = 47080, /* nobody else's: the tracker sees the sockets of the whole machine */
     FIRST_SOURCE_PORT = 20000,
     SOURCE_PORTS = 48, /* few, so that the map's elements are used again all the time */
     READERS = 2,
@@ -53,11 +52,12 @@ struct writer {
     unsigned connections;
 };
 
-/* A connection with the fingerprint of this port.  Returns the socket or -1 (the port is still in use). */
+/* A connection with the fingerprint of this port.  Returns the socket or -1 (the port is still in
+ * use). */
 static int connect_as(const struct arena *arena, unsigned i)
 {
     union address local = address_of("0.0.0.0", (uint16_t)(FIRST_SOURCE_PORT + i));
-    union address remote = address_of("10.77.0.2", PORT);
+    union address remote = address_of("10.77.0.2", own_port());
     int one = 1, mss = mss_of(i), ttl = ttl_of(i), fd;
 
     netns_enter(&arena->stage.client);
@@ -72,7 +72,8 @@ static int connect_as(const struct arena *arena, unsigned i)
     return -1;
 }
 
-/* Each writer has every second port; some connections stay open for a round, others are reset at once. */
+/* Each writer has every second port; some connections stay open for a round, others are reset at
+ * once. */
 static void *write_in_rounds(void *argument)
 {
     struct writer *writer = argument;
@@ -112,7 +113,7 @@ static void *accept_and_drop(void *argument)
 static void *read_all_the_time(void *argument)
 {
     struct arena *arena = argument;
-    struct flow flow = flow_text("10.77.0.1", 0, "10.77.0.2", PORT);
+    struct flow flow = flow_text("10.77.0.1", 0, "10.77.0.2", own_port());
 
     for (unsigned i = 0; !atomic_load(&arena->over); i = (i + 1) % SOURCE_PORTS) {
         struct syn_answer answer;
@@ -136,7 +137,8 @@ static void start_thread(pthread_t *thread, void *(*function)(void *), void *arg
     assert_int_equal(pthread_create(thread, NULL, function, argument), 0);
 }
 
-/* A close that the kernel did not tell us of may leave one entry for each tuple, until the tuple is used again. */
+/* A close that the kernel did not tell us of may leave one entry for each tuple, until the tuple is
+ * used again. */
 static void assert_nothing_was_lost(const struct watch *watch, uint64_t connections)
 {
     for (int i = 0; i < 200 && watch_counter(watch, COUNTER_LIVE_DELETED) < connections; i++)
@@ -157,8 +159,8 @@ static void readers_see_no_torn_and_no_foreign_record(void **state)
 
     (void)state;
     stage_make(&arena.stage);
-    watch_start(&arena.watch, &arena.stage.server, "near", PORT);
-    arena.listener = listen_in(&arena.stage.server, "10.77.0.2", PORT);
+    watch_start(&arena.watch, &arena.stage.server, "near", own_port());
+    arena.listener = listen_in(&arena.stage.server, "10.77.0.2", own_port());
     start_thread(&acceptor, accept_and_drop, &arena);
     for (int i = 0; i < READERS; i++)
         start_thread(&readers[i], read_all_the_time, &arena);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Single frames through the loaded XDP program: what it records is what the same parser says in user space, every
- * frame passes, and none is changed. */
+/* Single frames through the loaded XDP program: what it records is what the same parser says in
+ * user space, every frame passes, and none is changed. */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -117,7 +117,8 @@ static void oracle_frames_are_recorded_as_the_parser_says(void **state)
     while (fgets(line, sizeof(line), file)) {
         const char *hex = strstr(line, "\"frame\":\"");
         uint8_t frame[FRAME_MAX];
-        bool reported = strstr(line, "\"reported\":true"), beyond = strstr(line, "\"cat\":\"v6ext\"");
+        bool reported = strstr(line, "\"reported\":true"),
+             beyond = strstr(line, "\"cat\":\"v6ext\"");
         size_t length;
         bool syn;
 
@@ -168,14 +169,15 @@ struct row {
     int seen;
 };
 
-#define TAG_A "81000001"
-#define TAG_B "88a80002"
-#define TAG_C "91000003"
+#define TAG_A               "81000001"
+#define TAG_B               "88a80002"
+#define TAG_C               "91000003"
 #define DESTINATION_OPTIONS "3c00010400000000"
-#define FOUR_DESTINATION_OPTIONS \
+#define FOUR_DESTINATION_OPTIONS                                                                   \
     DESTINATION_OPTIONS DESTINATION_OPTIONS DESTINATION_OPTIONS DESTINATION_OPTIONS
 #define LAST_DESTINATION_OPTIONS "0600010400000000"
 
+/* clang-format off */
 static const struct row ROWS[] = {
     {"a plain SYN", .result = PARSE_SYN, .counter = COUNTER_SYN_STORED},
     {"a plain SYN over IPv6", true, .result = PARSE_SYN, .counter = COUNTER_SYN_STORED},
@@ -246,6 +248,7 @@ static const struct row ROWS[] = {
     {"a third VLAN tag", .insert_at = 12, .insert = TAG_B TAG_A TAG_A,
      .result = PARSE_VLAN_TOO_DEEP, .counter = COUNTER_VLAN_TOO_DEEP},
 };
+/* clang-format on */
 
 static const struct segment PLAIN4 = {
     .source = "192.0.2.9",
@@ -303,7 +306,8 @@ static uint64_t sum_of_counters(const struct bpf_capture *capture)
     return sum;
 }
 
-/* How many counters a SYN of this kind moves: seen, stored or what is wrong, and the extension headers. */
+/* How many counters a SYN of this kind moves: seen, stored or what is wrong, and the extension
+ * headers. */
 static unsigned moved_counters(const struct row *row)
 {
     if (row->counter < 0)
@@ -435,8 +439,8 @@ static void other_destinations_are_filtered(void **state)
         const char *source, *destination;
         bool captured;
     } DESTINATIONS[] = {
-        {"192.0.2.9", "198.51.100.7", true},   {"192.0.2.9", "198.51.100.255", true},
-        {"192.0.2.9", "198.51.101.7", false},  {"2001:db8::9", "2001:db8:1::5", true},
+        {"192.0.2.9", "198.51.100.7", true},     {"192.0.2.9", "198.51.100.255", true},
+        {"192.0.2.9", "198.51.101.7", false},    {"2001:db8::9", "2001:db8:1::5", true},
         {"2001:db8::9", "2001:db8:2::5", false},
     };
     struct prefix prefixes[2];
@@ -446,7 +450,8 @@ static void other_destinations_are_filtered(void **state)
     (void)state;
     assert_int_equal(prefix_parse(STR("198.51.100.0/24"), &prefixes[0]), 0);
     assert_int_equal(prefix_parse(STR("2001:db8:1::/48"), &prefixes[1]), 0);
-    capture = start(&(struct bpf_capture_config){.any_port = true, .prefixes = prefixes, .prefix_count = 2});
+    capture = start(
+        &(struct bpf_capture_config){.any_port = true, .prefixes = prefixes, .prefix_count = 2});
     for (size_t i = 0; i < sizeof(DESTINATIONS) / sizeof(DESTINATIONS[0]); i++) {
         struct segment syn = PLAIN4;
         uint8_t frame[FRAME_MAX];

@@ -19,9 +19,9 @@
 #include "packet.h"
 #include "record.h"
 
-enum { PORT = 47080, OTHER_PORT = 47081, SOURCE_PORT = 34567 };
+enum { SOURCE_PORT = 34567 };
 
-/* Two namespaces with capture on the server's device and port PORT, and one listener. */
+/* Two namespaces with capture on the server's device and own_port(), and one listener. */
 struct scene {
     struct stage stage;
     struct watch watch;
@@ -31,8 +31,8 @@ struct scene {
 static void scene_make(struct scene *scene, const char *listen_address)
 {
     stage_make(&scene->stage);
-    watch_start(&scene->watch, &scene->stage.server, "near", PORT);
-    scene->listener = listen_in(&scene->stage.server, listen_address, PORT);
+    watch_start(&scene->watch, &scene->stage.server, "near", own_port());
+    scene->listener = listen_in(&scene->stage.server, listen_address, own_port());
 }
 
 static void scene_done(struct scene *scene)
@@ -50,7 +50,7 @@ static void from_accept_to_close(const char *listen_address, const char *address
     int client, server;
 
     scene_make(&scene, listen_address);
-    client = connect_from(&scene.stage.client, address, PORT, 0);
+    client = connect_from(&scene.stage.client, address, own_port(), 0);
     server = accept_flow(scene.listener, &flow);
     answer = watch_ask(&scene.watch, &flow);
     assert_answer(answer, SYN_STATE_VERIFIED, SYN_REASON_NONE);
@@ -102,7 +102,7 @@ static void syn_cookies_do_not_matter(void **state)
     (void)state;
     scene_make(&scene, "10.77.0.2");
     netns_run(&scene.stage.server, "echo 2 > /proc/sys/net/ipv4/tcp_syncookies");
-    client = connect_from(&scene.stage.client, "10.77.0.2", PORT, 0);
+    client = connect_from(&scene.stage.client, "10.77.0.2", own_port(), 0);
     server = accept_flow(scene.listener, &flow);
     assert_answer(watch_ask(&scene.watch, &flow), SYN_STATE_VERIFIED, SYN_REASON_NONE);
     reset(&server);
@@ -118,9 +118,9 @@ static void close_takes_only_its_own_entry(void **state)
 
     (void)state;
     scene_make(&scene, "10.77.0.2");
-    clients[0] = connect_from(&scene.stage.client, "10.77.0.2", PORT, 0);
+    clients[0] = connect_from(&scene.stage.client, "10.77.0.2", own_port(), 0);
     servers[0] = accept_flow(scene.listener, &first);
-    clients[1] = connect_from(&scene.stage.client, "10.77.0.2", PORT, 0);
+    clients[1] = connect_from(&scene.stage.client, "10.77.0.2", own_port(), 0);
     servers[1] = accept_flow(scene.listener, &second);
     reset(&servers[0]);
     assert_becomes(&scene.watch, &first, SYN_STATE_MISSING, SYN_REASON_NOT_SEEN);
@@ -139,7 +139,7 @@ static void orderly_close_ends_the_entry_too(void **state)
 
     (void)state;
     scene_make(&scene, "10.77.0.2");
-    client = connect_from(&scene.stage.client, "10.77.0.2", PORT, 0);
+    client = connect_from(&scene.stage.client, "10.77.0.2", own_port(), 0);
     server = accept_flow(scene.listener, &flow);
     shutdown(client, SHUT_WR);
     sleep_ms(20);
@@ -162,7 +162,7 @@ static void port_used_again_has_the_record_of_the_new_connection(void **state)
         int client, server;
 
         netns_run(&scene.stage.client, "ip route replace 10.77.0.2/32 dev far advmss %d", 1000 + i);
-        client = connect_from(&scene.stage.client, "10.77.0.2", PORT, SOURCE_PORT);
+        client = connect_from(&scene.stage.client, "10.77.0.2", own_port(), SOURCE_PORT);
         server = accept_flow(scene.listener, &flow);
         answers[i] = watch_ask(&scene.watch, &flow);
         assert_answer(answers[i], SYN_STATE_VERIFIED, SYN_REASON_NONE);
@@ -174,7 +174,8 @@ static void port_used_again_has_the_record_of_the_new_connection(void **state)
     scene_done(&scene);
 }
 
-/* Linux gives one source port to connections of different destinations; only one of the two is captured. */
+/* Linux gives one source port to connections of different destinations; only one of the two is
+ * captured. */
 static void one_source_port_and_an_unrecorded_destination(void **state)
 {
     struct scene scene;
@@ -183,10 +184,11 @@ static void one_source_port_and_an_unrecorded_destination(void **state)
 
     (void)state;
     scene_make(&scene, "10.77.0.2");
-    other = listen_in(&scene.stage.server, "10.77.0.2", OTHER_PORT);
-    clients[0] = connect_from(&scene.stage.client, "10.77.0.2", PORT, SOURCE_PORT);
+    other = listen_in(&scene.stage.server, "10.77.0.2", (uint16_t)(own_port() + 1));
+    clients[0] = connect_from(&scene.stage.client, "10.77.0.2", own_port(), SOURCE_PORT);
     servers[0] = accept_flow(scene.listener, &recorded);
-    clients[1] = connect_from(&scene.stage.client, "10.77.0.2", OTHER_PORT, SOURCE_PORT);
+    clients[1] =
+        connect_from(&scene.stage.client, "10.77.0.2", (uint16_t)(own_port() + 1), SOURCE_PORT);
     servers[1] = accept_flow(other, &unrecorded);
     assert_int_equal(recorded.source.port, unrecorded.source.port);
     assert_answer(watch_ask(&scene.watch, &recorded), SYN_STATE_VERIFIED, SYN_REASON_NONE);
@@ -205,7 +207,7 @@ static void one_source_port_and_an_unrecorded_destination(void **state)
 static void addresses_outside_the_prefixes_are_not_captured(void **state)
 {
     const char *device = "near";
-    const uint16_t port = PORT;
+    const uint16_t port = own_port();
     struct prefix prefix = {.addr = addr_from_v4((const uint8_t[]){10, 77, 0, 2}), .length = 32};
     struct stage stage;
     struct watch watch;
@@ -217,10 +219,10 @@ static void addresses_outside_the_prefixes_are_not_captured(void **state)
     netns_run(&stage.server, "ip addr add 10.77.0.3/16 dev near");
     watch_start_config(&watch, &stage.server,
                        &(struct bpf_capture_config){&device, 1, false, &port, 1, &prefix, 1, 0, 0});
-    listener = listen_in(&stage.server, "0.0.0.0", PORT);
-    clients[0] = connect_from(&stage.client, "10.77.0.2", PORT, SOURCE_PORT);
+    listener = listen_in(&stage.server, "0.0.0.0", own_port());
+    clients[0] = connect_from(&stage.client, "10.77.0.2", own_port(), SOURCE_PORT);
     servers[0] = accept_flow(listener, &inside);
-    clients[1] = connect_from(&stage.client, "10.77.0.3", PORT, SOURCE_PORT);
+    clients[1] = connect_from(&stage.client, "10.77.0.3", own_port(), SOURCE_PORT);
     servers[1] = accept_flow(listener, &outside);
     assert_answer(watch_ask(&watch, &inside), SYN_STATE_VERIFIED, SYN_REASON_NONE);
     assert_answer(watch_ask(&watch, &outside), SYN_STATE_MISSING, SYN_REASON_FILTERED);
@@ -243,7 +245,8 @@ static void connection_past_the_device_has_no_syn(void **state)
 
     (void)state;
     scene_make(&scene, "10.77.0.2");
-    client = connect_from(&scene.stage.server, "10.77.0.2", PORT, 0); /* over the loopback device */
+    client = connect_from(&scene.stage.server, "10.77.0.2", own_port(),
+                          0); /* over the loopback device */
     server = accept_flow(scene.listener, &flow);
     assert_answer(watch_ask(&scene.watch, &flow), SYN_STATE_MISSING, SYN_REASON_NO_SYN);
     reset(&server);
@@ -261,10 +264,10 @@ static void connection_older_than_the_capture_is_not_seen(void **state)
 
     (void)state;
     stage_make(&stage);
-    listener = listen_in(&stage.server, "10.77.0.2", PORT);
-    client = connect_from(&stage.client, "10.77.0.2", PORT, 0);
+    listener = listen_in(&stage.server, "10.77.0.2", own_port());
+    client = connect_from(&stage.client, "10.77.0.2", own_port(), 0);
     server = accept_flow(listener, &flow);
-    watch_start(&watch, &stage.server, "near", PORT);
+    watch_start(&watch, &stage.server, "near", own_port());
     assert_answer(watch_ask(&watch, &flow), SYN_STATE_MISSING, SYN_REASON_NOT_SEEN);
     reset(&server);
     close(client);
@@ -273,8 +276,8 @@ static void connection_older_than_the_capture_is_not_seen(void **state)
     stage_done(&stage);
 }
 
-/* The kernel completes a Fast Open connection before its third segment: accept() has data, and the socket has not
- * told its ISN yet. */
+/* The kernel completes a Fast Open connection before its third segment: accept() has data, and the
+ * socket has not told its ISN yet. */
 static void fast_open_is_verified_from_the_third_segment_on(void **state)
 {
     struct scene scene;
@@ -282,7 +285,7 @@ static void fast_open_is_verified_from_the_third_segment_on(void **state)
         .source = "10.77.7.7",
         .destination = "10.77.0.2",
         .source_port = SOURCE_PORT,
-        .destination_port = PORT,
+        .destination_port = own_port(),
         .seq = 0x12345678,
         .flags = FLAG_SYN,
         .mss = 1400,
@@ -296,7 +299,8 @@ static void fast_open_is_verified_from_the_third_segment_on(void **state)
 
     (void)state;
     scene_make(&scene, "10.77.0.2");
-    netns_run(&scene.stage.server, "echo 0x203 > /proc/sys/net/ipv4/tcp_fastopen"); /* no cookie needed */
+    netns_run(&scene.stage.server,
+              "echo 0x203 > /proc/sys/net/ipv4/tcp_fastopen"); /* no cookie needed */
     assert_int_equal(setsockopt(scene.listener, SOL_TCP, TCP_FASTOPEN, &queue, sizeof(queue)), 0);
     raw_announce(&scene.stage.server, syn.source);
     raw = raw_open(&scene.stage.client, "far");
@@ -321,7 +325,7 @@ static void full_map_is_said_and_old_entries_stay(void **state)
 {
     enum { CONNECTIONS = 96, ROOM = 16 };
     const char *device = "near";
-    const uint16_t port = PORT;
+    const uint16_t port = own_port();
     struct stage stage;
     struct watch watch;
     struct flow flows[CONNECTIONS];
@@ -331,9 +335,9 @@ static void full_map_is_said_and_old_entries_stay(void **state)
     stage_make(&stage);
     watch_start_config(&watch, &stage.server,
                        &(struct bpf_capture_config){&device, 1, false, &port, 1, NULL, 0, 0, ROOM});
-    listener = listen_in(&stage.server, "10.77.0.2", PORT);
+    listener = listen_in(&stage.server, "10.77.0.2", own_port());
     for (int i = 0; i < CONNECTIONS; i++) {
-        clients[i] = connect_from(&stage.client, "10.77.0.2", PORT, 0);
+        clients[i] = connect_from(&stage.client, "10.77.0.2", own_port(), 0);
         servers[i] = accept_flow(listener, &flows[i]);
     }
     for (int i = 0; i < CONNECTIONS; i++) {
@@ -355,7 +359,7 @@ static void full_map_is_said_and_old_entries_stay(void **state)
         close(clients[i]);
     }
     /* what has gone makes room */
-    clients[0] = connect_from(&stage.client, "10.77.0.2", PORT, 0);
+    clients[0] = connect_from(&stage.client, "10.77.0.2", own_port(), 0);
     servers[0] = accept_flow(listener, &flows[0]);
     assert_answer(watch_ask(&watch, &flows[0]), SYN_STATE_VERIFIED, SYN_REASON_NONE);
     reset(&servers[0]);
@@ -374,7 +378,7 @@ static void *connect_many(void *argument)
     const struct netns *ns = argument;
 
     for (int i = 0; i < LOAD_CONNECTIONS / LOAD_THREADS; i++) {
-        int fd = connect_from(ns, i % 2 ? "10.77.0.2" : "fd77::2", PORT, 0);
+        int fd = connect_from(ns, i % 2 ? "10.77.0.2" : "fd77::2", own_port(), 0);
         char byte;
 
         (void)recv(fd, &byte, 1, 0); /* until the server closes it */
@@ -410,8 +414,7 @@ static void record_is_there_when_accept_returns_under_load(void **state)
     scene_make(&scene, "::");
     assert_int_equal(fcntl(scene.listener, F_SETFL, O_NONBLOCK), 0);
     for (int i = 0; i < LOAD_THREADS; i++)
-        assert_int_equal(
-            pthread_create(&threads[i], NULL, connect_many, &scene.stage.client), 0);
+        assert_int_equal(pthread_create(&threads[i], NULL, connect_many, &scene.stage.client), 0);
     for (int i = 0; i < LOAD_CONNECTIONS; i++) {
         struct flow flow;
         int fd = accept_by_polling(scene.listener, &flow);
@@ -423,7 +426,8 @@ static void record_is_there_when_accept_returns_under_load(void **state)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
     assert_int_equal(verified, LOAD_CONNECTIONS);
     /* two copies of the tracker did each thing once, and left nothing behind */
-    for (int i = 0; i < 1000 && watch_counter(&scene.watch, COUNTER_LIVE_DELETED) < LOAD_CONNECTIONS; i++)
+    for (int i = 0;
+         i < 1000 && watch_counter(&scene.watch, COUNTER_LIVE_DELETED) < LOAD_CONNECTIONS; i++)
         sleep_ms(5);
     assert_int_equal(watch_counter(&scene.watch, COUNTER_PROMOTED), LOAD_CONNECTIONS);
     assert_int_equal(watch_counter(&scene.watch, COUNTER_LIVE_DELETED), LOAD_CONNECTIONS);

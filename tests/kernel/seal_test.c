@@ -26,17 +26,22 @@
 #include "conn.h"
 #include "record.h"
 
-enum { PORT = 47080, NOBODY = 65534 };
+enum { NOBODY = 65534 };
 
-static const char *const NEAR[] = {"near"};
-static const uint16_t PORTS[] = {PORT};
+static struct bpf_capture_config on_near(void)
+{
+    static const char *const NEAR[] = {"near"};
+    static uint16_t ports[1];
 
-static const struct bpf_capture_config ON_NEAR = {
-    .interfaces = NEAR,
-    .interface_count = 1,
-    .ports = PORTS,
-    .port_count = 1,
-};
+    ports[0] = own_port();
+    return (struct bpf_capture_config){
+        .interfaces = NEAR, .interface_count = 1, .ports = ports, .port_count = 1};
+}
+
+static void watch_near(struct watch *ret_watch, const struct netns *ns)
+{
+    watch_start(ret_watch, ns, "near", own_port());
+}
 
 /* --- what the process still holds --- */
 
@@ -95,7 +100,7 @@ static void sealing_leaves_links_and_read_only_maps(void **state)
 
     (void)state;
     stage_make(&stage);
-    watch_start_config(&watch, &stage.server, &ON_NEAR);
+    watch_near(&watch, &stage.server);
     held = what_we_hold();
     assert_int_equal(held.programs, 0);
     assert_int_equal(held.writable_maps, 0);
@@ -146,8 +151,9 @@ static int forge_everything(const struct bpf_capture_maps *maps, const struct tu
     uint8_t present = 1;
 
     return try_to_forge(maps->live, key, &entry) || try_to_forge(maps->alias, key, &alias) ||
-           try_to_forge(maps->pending, &pending, &syn) || try_to_forge(maps->config, &zero, &config) ||
-           try_to_forge(maps->meta, &zero, &meta) || try_to_forge(maps->ports, &zero, &ports) ||
+           try_to_forge(maps->pending, &pending, &syn) ||
+           try_to_forge(maps->config, &zero, &config) || try_to_forge(maps->meta, &zero, &meta) ||
+           try_to_forge(maps->ports, &zero, &ports) ||
            try_to_forge(maps->prefixes, &prefix, &present);
 }
 
@@ -182,9 +188,9 @@ static void nobody_can_look_up_and_cannot_forge(void **state)
 
     (void)state;
     stage_make(&stage);
-    watch_start_config(&watch, &stage.server, &ON_NEAR);
-    listener = listen_in(&stage.server, "10.77.0.2", PORT);
-    client = connect_from(&stage.client, "10.77.0.2", PORT, 0);
+    watch_near(&watch, &stage.server);
+    listener = listen_in(&stage.server, "10.77.0.2", own_port());
+    client = connect_from(&stage.client, "10.77.0.2", own_port(), 0);
     server = accept_flow(listener, &flow);
     pid = fork();
     assert_true(pid >= 0);
@@ -195,6 +201,51 @@ static void nobody_can_look_up_and_cannot_forge(void **state)
     close(client);
     close(listener);
     watch_done(&watch);
+    stage_done(&stage);
+}
+
+/* Without CAP_SYS_ADMIN the maps are frozen instead. */
+static int seal_without_sys_admin(const struct netns *ns)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+    struct bpf_capture *capture = NULL;
+    struct tuple_key key = {.family = 4};
+    struct live_entry entry;
+    const struct bpf_capture_config config = on_near();
+    struct diag diag = {0};
+
+    netns_enter(ns);
+    if (syscall(SYS_capget, &header, data) < 0)
+        return 80;
+    data[0].effective &= ~(1u << CAP_SYS_ADMIN);
+    data[0].permitted &= ~(1u << CAP_SYS_ADMIN);
+    if (syscall(SYS_capset, &header, data) < 0)
+        return 81;
+    if (bpf_capture_start(&config, &capture, &diag) < 0 || bpf_capture_seal(capture, &diag) < 0) {
+        print_error("%s\n", diag.text);
+        return 1;
+    }
+    if (forge_everything(bpf_capture_get_maps(capture), &key))
+        return 2;
+    if (bpf_map_lookup_elem(bpf_capture_get_maps(capture)->live, &key, &entry) != -ENOENT)
+        return 3;
+    bpf_capture_freep(&capture);
+    return 0;
+}
+
+static void sealing_works_without_the_right_to_reopen_maps(void **state)
+{
+    struct stage stage;
+    pid_t pid;
+
+    (void)state;
+    stage_make(&stage);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(seal_without_sys_admin(&stage.server));
+    assert_int_equal(status_of(pid), 0);
     stage_done(&stage);
 }
 
@@ -243,7 +294,7 @@ static void nothing_stays_attached(void **state)
 
     (void)state;
     stage_make(&stage);
-    watch_start_config(&watch, &stage.server, &ON_NEAR);
+    watch_near(&watch, &stage.server);
     assert_int_not_equal(attached_program(&stage.server, "near"), 0);
     count = ids_of_links(ids);
     assert_int_equal(count, 3);
@@ -276,13 +327,14 @@ static void refused(const struct netns *ns, const struct bpf_capture_config *con
 
 static void busy_device_names_the_other_program(void **state)
 {
+    const struct bpf_capture_config config = on_near();
     struct stage stage;
     struct watch watch;
 
     (void)state;
     stage_make(&stage);
-    watch_start_config(&watch, &stage.server, &ON_NEAR);
-    refused(&stage.server, &ON_NEAR, -EBUSY,
+    watch_near(&watch, &stage.server);
+    refused(&stage.server, &config, -EBUSY,
             (const char *[]){"near", "another XDP program", "ip link set dev near xdp off", NULL});
     assert_int_not_equal(attached_program(&stage.server, "near"), 0);
     watch_done(&watch);
@@ -293,14 +345,15 @@ static void wrong_devices_and_filters_are_named(void **state)
 {
     static const char *const ABSENT[] = {"near", "absent0"}, *const TWICE[] = {"near", "near"},
                              *const TUN[] = {"tun0"};
-    struct bpf_capture_config absent = ON_NEAR, twice = ON_NEAR, tun = ON_NEAR, no_port = ON_NEAR;
+    struct bpf_capture_config absent = on_near(), twice = absent, tun = absent, no_port = absent;
     struct stage stage;
 
     (void)state;
     stage_make(&stage);
     absent.interfaces = ABSENT;
     absent.interface_count = 2;
-    refused(&stage.server, &absent, -ENODEV, (const char *[]){"absent0", "no such interface", NULL});
+    refused(&stage.server, &absent, -ENODEV,
+            (const char *[]){"absent0", "no such interface", NULL});
     assert_int_equal(attached_program(&stage.server, "near"), 0);
     twice.interfaces = TWICE;
     twice.interface_count = 2;
@@ -309,7 +362,8 @@ static void wrong_devices_and_filters_are_named(void **state)
     refused(&stage.server, &no_port, -EINVAL, (const char *[]){"no port", NULL});
     netns_run(&stage.server, "ip tuntap add tun0 mode tun && ip link set tun0 up");
     tun.interfaces = TUN;
-    refused(&stage.server, &tun, -EOPNOTSUPP, (const char *[]){"tun0", "not an Ethernet device", NULL});
+    refused(&stage.server, &tun, -EOPNOTSUPP,
+            (const char *[]){"tun0", "not an Ethernet device", NULL});
     stage_done(&stage);
 }
 
@@ -317,6 +371,7 @@ static int start_without(uint64_t dropped, const char *word)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+    const struct bpf_capture_config config = on_near();
     struct bpf_capture *capture = NULL;
     struct diag diag = {0};
 
@@ -326,7 +381,7 @@ static int start_without(uint64_t dropped, const char *word)
     data[1].effective &= ~(uint32_t)(dropped >> 32);
     if (syscall(SYS_capset, &header, data) < 0)
         return 81;
-    if (bpf_capture_start(&ON_NEAR, &capture, &diag) >= 0)
+    if (bpf_capture_start(&config, &capture, &diag) >= 0)
         return 1;
     if (strstr(diag.text, word))
         return 0;
@@ -368,6 +423,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sealing_leaves_links_and_read_only_maps),
         cmocka_unit_test(nobody_can_look_up_and_cannot_forge),
+        cmocka_unit_test(sealing_works_without_the_right_to_reopen_maps),
         cmocka_unit_test(nothing_stays_attached),
         cmocka_unit_test(busy_device_names_the_other_program),
         cmocka_unit_test(wrong_devices_and_filters_are_named),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One tuple in several network namespaces at once: the maps have no namespace in their keys, so nobody can tell
- * whose connection is meant, and the answer must say that instead of choosing. */
+/* One tuple in several network namespaces at once: the maps have no namespace in their keys, so
+ * nobody can tell whose connection is meant, and the answer must say that instead of choosing. */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <setjmp.h>
@@ -17,7 +17,7 @@
 #include "map_source.h"
 #include "record.h"
 
-enum { PORT = 47080, SOURCE_PORT = 34567, STAGES = CLAIM_OTHERS_MAX + 2 };
+enum { SOURCE_PORT = 34567, STAGES = CLAIM_OTHERS_MAX + 2 };
 
 /* All stages have the same addresses; the first one's device is captured. */
 struct world {
@@ -33,9 +33,9 @@ static void world_make(struct world *world, size_t count)
     world->count = count;
     for (size_t i = 0; i < count; i++) {
         stage_make(&world->stages[i]);
-        world->listeners[i] = listen_in(&world->stages[i].server, "10.77.0.2", PORT);
+        world->listeners[i] = listen_in(&world->stages[i].server, "10.77.0.2", own_port());
     }
-    watch_start(&world->watch, &world->stages[0].server, "near", PORT);
+    watch_start(&world->watch, &world->stages[0].server, "near", own_port());
 }
 
 static void world_done(struct world *world)
@@ -49,7 +49,8 @@ static void world_done(struct world *world)
 
 static void open_in(struct world *world, size_t i)
 {
-    world->clients[i] = connect_from(&world->stages[i].client, "10.77.0.2", PORT, SOURCE_PORT);
+    world->clients[i] =
+        connect_from(&world->stages[i].client, "10.77.0.2", own_port(), SOURCE_PORT);
     world->servers[i] = accept_flow(world->listeners[i], &world->flow);
 }
 
@@ -92,7 +93,8 @@ static void what_the_first_owner_leaves_behind_stays_ambiguous(void **state)
     open_in(&world, 1);
     close_in(&world, 0);
     sleep_ms(20);
-    expect(&world, SYN_STATE_AMBIGUOUS, SYN_REASON_NONE); /* the SYN is not of the socket that is left */
+    expect(&world, SYN_STATE_AMBIGUOUS,
+           SYN_REASON_NONE); /* the SYN is not of the socket that is left */
     close_in(&world, 1);
     expect(&world, SYN_STATE_MISSING, SYN_REASON_NOT_SEEN);
 
@@ -167,7 +169,7 @@ enum { DEAD_COOKIE = 0x7fffffff, NO_DEVICE = 0 };
 static void watch_start_writable(struct watch *ret_watch, const struct netns *ns)
 {
     const char *device = "near";
-    const uint16_t port = PORT;
+    const uint16_t port = own_port();
     struct diag diag = {0};
 
     *ret_watch = (struct watch){0};
@@ -182,9 +184,9 @@ static void watch_start_writable(struct watch *ret_watch, const struct netns *ns
                          &ret_watch->capture, &diag),
                      0);
     netns_leave();
-    assert_int_equal(map_source_new(
-                         &(struct map_source_config){.maps = bpf_capture_get_maps(ret_watch->capture)},
-                         &ret_watch->source, &diag),
+    assert_int_equal(map_source_new(&(struct map_source_config){.maps = bpf_capture_get_maps(
+                                                                    ret_watch->capture)},
+                                    &ret_watch->source, &diag),
                      0);
 }
 
@@ -234,7 +236,7 @@ static void leave_entry(const struct watch *watch, const struct flow *flow, uint
 /* A connection on the tuple of a left entry with this scope; how it is answered. */
 static void connect_over_left_entry(bool other_netns, uint32_t device, enum syn_state expected)
 {
-    struct flow flow = flow_text("10.77.0.1", SOURCE_PORT, "10.77.0.2", PORT);
+    struct flow flow = flow_text("10.77.0.1", SOURCE_PORT, "10.77.0.2", own_port());
     struct stage stage;
     struct watch watch;
     int listener, client, server;
@@ -242,8 +244,8 @@ static void connect_over_left_entry(bool other_netns, uint32_t device, enum syn_
     stage_make(&stage);
     watch_start_writable(&watch, &stage.server);
     leave_entry(&watch, &flow, netns_cookie(other_netns ? &stage.client : &stage.server), device);
-    listener = listen_in(&stage.server, "10.77.0.2", PORT);
-    client = connect_from(&stage.client, "10.77.0.2", PORT, SOURCE_PORT);
+    listener = listen_in(&stage.server, "10.77.0.2", own_port());
+    client = connect_from(&stage.client, "10.77.0.2", own_port(), SOURCE_PORT);
     server = accept_flow(listener, &flow);
     assert_answer(watch_ask(&watch, &flow), expected, SYN_REASON_NONE);
     assert_int_equal(watch_counter(&watch, COUNTER_LIVE_REPLACED),

@@ -17,6 +17,16 @@
 #include "map_source.h"
 
 enum { BACKLOG = 4096, WAIT_MS = 3000, WAIT_STEP_MS = 2 };
+enum { FIRST_OWN_PORT = 20001, OWN_PORTS = 40000 };
+
+uint16_t own_port(void)
+{
+    static uint16_t port;
+
+    if (port == 0)
+        port = (uint16_t)(FIRST_OWN_PORT + getpid() % OWN_PORTS);
+    return port;
+}
 
 union address address_of(const char *text, uint16_t port)
 {
@@ -94,7 +104,8 @@ int connect_from(const struct netns *ns, const char *destination, uint16_t port,
                  uint16_t source_port)
 {
     union address remote = address_of(destination, port);
-    union address local = address_of(remote.any.sa_family == AF_INET ? "0.0.0.0" : "::", source_port);
+    union address local =
+        address_of(remote.any.sa_family == AF_INET ? "0.0.0.0" : "::", source_port);
     int fd = new_socket(ns, remote.any.sa_family);
 
     if (source_port)

@@ -20,6 +20,11 @@ union address {
     struct sockaddr_in6 v6;
 };
 
+/* A port that no other test program uses at the same time: the tracker sees the sockets of the
+ * whole machine, and those of one tuple in another test would be sockets of one tuple.  The same in
+ * all children of this program. */
+uint16_t own_port(void);
+
 /* "192.0.2.1" or "2001:db8::1". */
 union address address_of(const char *text, uint16_t port);
 socklen_t address_length(const union address *address);
@@ -32,8 +37,8 @@ struct flow flow_text(const char *source, uint16_t source_port, const char *dest
 /* A listening socket in the namespace.  "::" listens for both families. */
 int listen_in(const struct netns *ns, const char *address, uint16_t port);
 
-/* Connect from the namespace, from `source_port` if it is not 0 (the port may be in use towards another
- * destination).  Blocking, 3 s at most. */
+/* Connect from the namespace, from `source_port` if it is not 0 (the port may be in use towards
+ * another destination).  Blocking, 3 s at most. */
 int connect_from(const struct netns *ns, const char *destination, uint16_t port,
                  uint16_t source_port);
 
@@ -53,7 +58,8 @@ struct watch {
 };
 
 /* Capture on one device and one port, sealed, with redirect port 15006. */
-void watch_start(struct watch *ret_watch, const struct netns *ns, const char *device, uint16_t port);
+void watch_start(struct watch *ret_watch, const struct netns *ns, const char *device,
+                 uint16_t port);
 
 /* Same with everything of the configuration; devices are of the namespace. */
 void watch_start_config(struct watch *ret_watch, const struct netns *ns,
@@ -64,13 +70,13 @@ struct syn_answer watch_ask(const struct watch *watch, const struct flow *flow);
 uint64_t watch_counter(const struct watch *watch, enum capture_counter counter);
 
 /* The state and the reason of an answer; the message has both when they differ. */
-#define assert_answer(answer, state_, reason_) \
+#define assert_answer(answer, state_, reason_)                                                     \
     assert_answer_at((answer), (state_), (reason_), __FILE__, __LINE__)
 void assert_answer_at(struct syn_answer answer, enum syn_state state, enum syn_reason reason,
                       const char *file, int line);
 
 /* Wait at most 3 s for the answer to come to this state. */
-#define assert_becomes(watch, flow, state_, reason_) \
+#define assert_becomes(watch, flow, state_, reason_)                                               \
     assert_becomes_at((watch), (flow), (state_), (reason_), __FILE__, __LINE__)
 void assert_becomes_at(const struct watch *watch, const struct flow *flow, enum syn_state state,
                        enum syn_reason reason, const char *file, int line);

@@ -82,9 +82,10 @@ void stage_make(struct stage *ret_stage)
     netns_run(&ret_stage->client,
               "ip link set far address 02:00:00:00:00:01 up && ip addr add 10.77.0.1/16 dev far && "
               "ip -6 addr add fd77::1/64 dev far nodad");
-    netns_run(&ret_stage->server,
-              "ip link set near address 02:00:00:00:00:02 up && ip addr add 10.77.0.2/16 dev near && "
-              "ip -6 addr add fd77::2/64 dev near nodad");
+    netns_run(
+        &ret_stage->server,
+        "ip link set near address 02:00:00:00:00:02 up && ip addr add 10.77.0.2/16 dev near && "
+        "ip -6 addr add fd77::2/64 dev near nodad");
 }
 
 void stage_done(struct stage *stage)

@@ -25,8 +25,9 @@ void netns_run(const struct netns *ns, const char *format, ...)
 void netns_join(const struct netns *a, const char *device_a, const struct netns *b,
                 const char *device_b);
 
-/* Two namespaces that most tests need: device "far" of the client (10.77.0.1, fd77::1), device "near" of the server
- * (10.77.0.2, fd77::2).  Device "near" has the MAC address 02:00:00:00:00:02, "far" ends in 01. */
+/* Two namespaces that most tests need: device "far" of the client (10.77.0.1, fd77::1), device
+ * "near" of the server (10.77.0.2, fd77::2).  Device "near" has the MAC address 02:00:00:00:00:02,
+ * "far" ends in 01. */
 struct stage {
     struct netns client;
     struct netns server;

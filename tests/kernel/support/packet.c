@@ -151,7 +151,8 @@ void raw_send(int raw, const struct segment *segment)
     assert_int_equal(send(raw, frame, length, 0), length);
 }
 
-/* Where the TCP header of an IPv4 or IPv6 frame is, if it is a SYN-ACK to this address and port; else NULL. */
+/* Where the TCP header of an IPv4 or IPv6 frame is, if it is a SYN-ACK to this address and port;
+ * else NULL. */
 static const uint8_t *as_syn_ack(const uint8_t *frame, size_t length, const char *address,
                                  uint16_t port)
 {
@@ -191,7 +192,8 @@ uint32_t raw_wait_syn_ack(int raw, const char *address, uint16_t port)
 
 void raw_announce(const struct netns *server, const char *address)
 {
-    netns_run(server, "ip neigh replace %s lladdr 02:00:00:00:00:01 dev near nud permanent", address);
+    netns_run(server, "ip neigh replace %s lladdr 02:00:00:00:00:01 dev near nud permanent",
+              address);
 }
 
 void raw_finish(int raw, const struct segment *syn, uint32_t syn_ack_seq)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* TCP segments by hand: frames for BPF_PROG_TEST_RUN and for a raw socket.
  *
- * A handshake "from an address that no interface owns" uses 10.77.7.7 or similar: the client's kernel then
- * neither answers the SYN-ACK with RST nor has an opinion of its own. */
+ * A handshake "from an address that no interface owns" uses 10.77.7.7 or similar: the client's
+ * kernel then neither answers the SYN-ACK with RST nor has an opinion of its own. */
 #ifndef PACKET_H
 #define PACKET_H
 
@@ -25,10 +25,10 @@ struct segment {
     uint16_t source_port, destination_port;
     uint32_t seq, ack;
     uint8_t flags;
-    uint8_t ttl;     /* 0: 64 */
-    uint16_t window; /* 0: 64240 */
-    uint16_t mss;    /* 0: no option */
-    uint8_t payload; /* bytes of 'x' */
+    uint8_t ttl;            /* 0: 64 */
+    uint16_t window;        /* 0: 64240 */
+    uint16_t mss;           /* 0: no option */
+    uint8_t payload;        /* bytes of 'x' */
     const uint8_t *options; /* more of them, a multiple of 4 bytes with the MSS option (4 bytes) */
     size_t options_length;
 };
@@ -49,8 +49,8 @@ void raw_announce(const struct netns *server, const char *address);
 /* The third segment of the handshake that `syn` began. */
 void raw_finish(int raw, const struct segment *syn, uint32_t syn_ack_seq);
 
-/* SYNs from random addresses and ports with random sequence numbers, in batches: returns how many were sent, at
- * most `count`. */
+/* SYNs from random addresses and ports with random sequence numbers, in batches: returns how many
+ * were sent, at most `count`. */
 size_t raw_flood(int raw, const struct segment *syn, size_t count);
 
 #endif
