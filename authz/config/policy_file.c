@@ -2,14 +2,13 @@
 #include "policy_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/types.h>
 
 #include "cleanup.h"
 #include "digest.h"
 #include "doc.h"
 #include "draft.h"
+#include "file.h"
 #include "policy.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -240,49 +239,15 @@ int policy_file_parse(struct str text, const char *name, struct policy **ret_pol
     return 0;
 }
 
-static int cannot_read(struct diag *diag, int error)
-{
-    char buffer[128];
-
-    return diag_set(diag, -error, "cannot read the file: %s",
-                    strerror_r(error, buffer, sizeof(buffer)));
-}
-
-/* At most `room` bytes; one more than allowed is enough to see that it is too much. */
-static int read_all(int fd, char *buffer, size_t room, size_t *ret_length)
-{
-    size_t length = 0;
-
-    while (length < room) {
-        ssize_t got = read(fd, buffer + length, room - length);
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return -errno;
-        if (got == 0)
-            break;
-        length += (size_t)got;
-    }
-    *ret_length = length;
-    return 0;
-}
-
 int policy_file_load(const char *path, struct policy **ret_policy, struct diag *diag)
 {
-    CLEANUP(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    CLEANUP(freep) char *buffer = NULL;
-    size_t length = 0;
+    CLEANUP(freep) char *text = NULL;
+    size_t size = 0;
     int r;
 
     diag_set_file(diag, path);
-    if (fd < 0)
-        return cannot_read(diag, errno);
-    buffer = malloc(DOC_BYTES_MAX + 1);
-    if (!buffer)
-        return diag_set(diag, -ENOMEM, "out of memory");
-    r = read_all(fd, buffer, DOC_BYTES_MAX + 1, &length);
+    r = file_read(path, DOC_BYTES_MAX, &text, &size, diag);
     if (r < 0)
-        return cannot_read(diag, -r);
-    return policy_file_parse((struct str){buffer, length}, path, ret_policy, diag);
+        return r;
+    return policy_file_parse((struct str){text, size}, path, ret_policy, diag);
 }

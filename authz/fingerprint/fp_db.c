@@ -3,10 +3,10 @@
 
 #include <errno.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "cleanup.h"
+#include "file.h"
 #include "fit.h"
 #include "fp_build.h"
 
@@ -126,38 +126,15 @@ void fp_db_freep(struct fp_db **db)
     free(doomed);
 }
 
-/* Returns the file's bytes, on the heap. */
-static int read_file(FILE *file, char **ret_text, size_t *ret_size)
-{
-    CLEANUP(freep) char *text = NULL;
-    size_t size = 0, got;
-
-    do {
-        char *larger = size < FILE_SIZE_MAX ? realloc(text, size + BUFSIZ) : NULL;
-
-        if (!larger)
-            return size < FILE_SIZE_MAX ? -ENOMEM : -EFBIG;
-        text = larger;
-        got = fread(text + size, 1, BUFSIZ, file);
-        size += got;
-    } while (got > 0);
-    if (ferror(file))
-        return -errno;
-    *ret_text = TAKE_PTR(text);
-    *ret_size = size;
-    return 0;
-}
-
 int fp_db_load(const char *path, struct fp_db **ret_db, struct diag *diag)
 {
-    CLEANUP(fclosep) FILE *file = fopen(path, "rbe");
     CLEANUP(freep) char *text = NULL;
     size_t size = 0;
-    int r = file ? read_file(file, &text, &size) : -errno;
+    int r;
 
-    if (r < 0) {
-        diag_set_file(diag, path);
-        return diag_set(diag, r, "cannot read it: %s", strerror(-r));
-    }
+    diag_set_file(diag, path);
+    r = file_read(path, FILE_SIZE_MAX, &text, &size, diag);
+    if (r < 0)
+        return r;
     return fp_db_parse((struct str){text, size}, path, ret_db, diag);
 }

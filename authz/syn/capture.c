@@ -5,6 +5,7 @@
 #include <pcap/pcap.h>
 
 #include "cleanup.h"
+#include "file.h"
 #include "parse.h"
 #include "pcap_source.h"
 
@@ -160,21 +161,29 @@ void capture_freep(struct capture **capture)
     *capture = NULL;
 }
 
-/* Our own duplicate of standard input, since libpcap closes what it was given. */
-static FILE *open_file(const char *path)
+/* Our own duplicate, since libpcap closes what it was given.  It may be a pipe. */
+static int duplicate_stdin(int *ret_fd, struct diag *diag)
+{
+    int fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+
+    if (fd < 0)
+        return diag_set(diag, -errno, "cannot read standard input: %s", strerror(errno));
+    *ret_fd = fd;
+    return 0;
+}
+
+static int open_file(const char *path, FILE **ret_file, struct diag *diag)
 {
     CLEANUP(closep) int fd = -1;
-    FILE *file;
+    int r = strcmp(path, "-") == 0 ? duplicate_stdin(&fd, diag) : file_open(path, &fd, diag);
 
-    if (strcmp(path, "-") != 0)
-        return fopen(path, "rbe");
-    fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    if (fd < 0)
-        return NULL;
-    file = fdopen(fd, "rb");
-    if (file)
-        (void)take_fd(&fd);
-    return file;
+    if (r < 0)
+        return r;
+    *ret_file = fdopen(fd, "rb");
+    if (!*ret_file)
+        return diag_set(diag, -errno, "cannot read the file: %s", strerror(errno));
+    (void)take_fd(&fd); /* the stream closes it */
+    return 0;
 }
 
 int capture_open(const char *path, struct capture **ret_capture, struct diag *diag)
@@ -187,9 +196,9 @@ int capture_open(const char *path, struct capture **ret_capture, struct diag *di
     if (!capture)
         return -ENOMEM;
     diag_set_file(diag, path);
-    file = open_file(path);
-    if (!file)
-        return diag_set(diag, -errno, "cannot open it: %s", strerror(errno));
+    r = open_file(path, &file, diag);
+    if (r < 0)
+        return r;
     capture->pcap =
         pcap_fopen_offline_with_tstamp_precision(file, PCAP_TSTAMP_PRECISION_NANO, reason);
     if (!capture->pcap)

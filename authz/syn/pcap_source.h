@@ -39,8 +39,8 @@ struct capture_frame {
 /* "not a SYN", ...: for `fingerprint --all`.  FRAME_SYN has "". */
 const char *frame_kind_name(enum frame_kind kind);
 
-/* Open a pcap or pcapng file; "-" is standard input.  Returns 0 or a negative errno with a message.
- */
+/* Open a pcap or pcapng file, see file.h; "-" is standard input, which may be a pipe.  Returns 0 or
+ * a negative errno with a message: -EINVAL for what is no capture. */
 int capture_open(const char *path, struct capture **ret_capture, struct diag *diag);
 void capture_freep(struct capture **capture);
 

@@ -11,6 +11,8 @@
 #include <cmocka.h>
 
 #include "cleanup.h"
+#include "fifo.h"
+#include "memory_file.h"
 #include "policy.h"
 #include "signature.h"
 
@@ -93,23 +95,28 @@ static void a_file_cut_anywhere_is_refused_with_a_place(void **state)
 
 static void files_that_cannot_be_read_say_why(void **state)
 {
-    static const struct {
+    CLEANUP(fifo_done) struct fifo fifo = fifo_make();
+    CLEANUP(memory_file_done) struct memory_file large = memory_file_with("", 0);
+    const struct {
         const char *path;
         int error;
         const char *message;
     } ROWS[] = {
         {TEST_DATA "/policy/none.yaml", -ENOENT, "cannot read the file: No such file or directory"},
-        {TEST_DATA, -EISDIR, "cannot read the file: Is a directory"},
-        {"/dev/zero", -EINVAL, "found more than 8388608 bytes"},
+        {TEST_DATA, -EISDIR, "is a directory, not a file"},
+        {fifo.path, -ENXIO, "is a FIFO, not a file"},
+        {large.path, -EFBIG, "found more than 8388608 bytes"},
     };
 
     (void)state;
+    assert_int_equal(ftruncate(large.fd, (8 << 20) + 1), 0);
     for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
         struct policy *policy = NULL;
         struct diag diag = {0};
 
         assert_int_equal(policy_file_load(ROWS[i].path, &policy, &diag), ROWS[i].error);
         assert_string_equal(diag.text, ROWS[i].message);
+        assert_non_null(strstr(ROWS[i].path, diag.file));
         assert_null(policy);
     }
 }

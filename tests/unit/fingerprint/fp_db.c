@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "fifo.h"
 #include "memory_file.h"
 
 static int load_text(const char *text, struct fp_db **ret_db, struct diag *diag)
@@ -63,6 +64,7 @@ static void the_first_name_of_an_mtu_stays(void **state)
 
 static void a_file_that_cannot_be_read_is_not_an_invalid_one(void **state)
 {
+    CLEANUP(fifo_done) struct fifo fifo = fifo_make();
     struct fp_db *db = NULL;
     struct diag diag = {0};
 
@@ -71,6 +73,9 @@ static void a_file_that_cannot_be_read_is_not_an_invalid_one(void **state)
     assert_string_equal(diag.file, "/proc/self/none");
     diag_clear(&diag);
     assert_int_equal(fp_db_load("/", &db, &diag), -EISDIR);
+    diag_clear(&diag);
+    assert_int_equal(fp_db_load(fifo.path, &db, &diag), -ENXIO);
+    assert_string_equal(diag.text, "is a FIFO, not a file");
     diag_clear(&diag);
     assert_int_equal(load_text("nonsense", &db, &diag), -EINVAL);
     assert_int_equal(diag.place.line, 1);

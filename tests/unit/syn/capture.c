@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "fifo.h"
 #include "frames.h"
 #include "memory_file.h"
 
@@ -103,6 +104,7 @@ static void a_damaged_file_says_behind_which_packet(void **state)
 
 static void files_that_cannot_be_read_are_told_from_those_that_are_none(void **state)
 {
+    CLEANUP(fifo_done) struct fifo fifo = fifo_make();
     struct frames junk = {.size = 100};
     struct frames unknown;
     struct capture *capture = NULL;
@@ -112,7 +114,11 @@ static void files_that_cannot_be_read_are_told_from_those_that_are_none(void **s
     assert_int_equal(capture_open("/proc/self/none", &capture, &diag), -ENOENT);
     assert_string_equal(diag.file, "/proc/self/none");
     diag_clear(&diag);
-    assert_int_equal(capture_open("/", &capture, &diag), -EIO);
+    assert_int_equal(capture_open("/", &capture, &diag), -EISDIR);
+    assert_string_equal(diag.text, "is a directory, not a file");
+    diag_clear(&diag);
+    assert_int_equal(capture_open(fifo.path, &capture, &diag), -ENXIO);
+    assert_string_equal(diag.text, "is a FIFO, not a file");
     diag_clear(&diag);
     assert_int_equal(open_bytes(&junk, &capture, &diag), -EINVAL);
     diag_clear(&diag);
@@ -120,6 +126,30 @@ static void files_that_cannot_be_read_are_told_from_those_that_are_none(void **s
     assert_int_equal(open_bytes(&unknown, &capture, &diag), -EINVAL);
     assert_non_null(strstr(diag.text, "link type"));
     assert_null(capture);
+}
+
+static void standard_input_may_be_a_pipe(void **state)
+{
+    CLEANUP(capture_freep) struct capture *capture = NULL;
+    CLEANUP(closep) int saved = dup(STDIN_FILENO);
+    struct capture_frame frame;
+    struct diag diag = {0};
+    struct frames frames;
+    int ends[2];
+
+    (void)state;
+    frames_begin(&frames, FRAMES_LINK_RAW);
+    frames_add_syn(&frames, 40000, 1024);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], frames.bytes, frames.size), frames.size);
+    assert_int_equal(close(ends[1]), 0);
+    assert_int_equal(dup2(ends[0], STDIN_FILENO), STDIN_FILENO);
+    assert_int_equal(close(ends[0]), 0);
+    assert_int_equal(capture_open("-", &capture, &diag), 0);
+    assert_int_equal(capture_next(capture, &frame, &diag), 1);
+    assert_int_equal(frame.syn.window, 1024);
+    assert_int_equal(capture_next(capture, &frame, &diag), 0);
+    assert_int_equal(dup2(saved, STDIN_FILENO), STDIN_FILENO);
 }
 
 int main(void)
@@ -130,6 +160,7 @@ int main(void)
         cmocka_unit_test(a_frame_that_was_cut_is_no_syn),
         cmocka_unit_test(a_damaged_file_says_behind_which_packet),
         cmocka_unit_test(files_that_cannot_be_read_are_told_from_those_that_are_none),
+        cmocka_unit_test(standard_input_may_be_a_pipe),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
