@@ -287,8 +287,9 @@ static void close_maps(struct bpf_capture_maps *maps)
     closep(&maps->counters);
 }
 
-/* A second descriptor of the map, good for reading only.  Only root may ask for one; without that
- * right the map is frozen, so that no descriptor of it can write any more, ours included. */
+/* Freezes the map, so that no descriptor of it can write any more, however it is got (a read-only one could be
+ * pinned and opened again for writing); the programs still can.  Returns a second descriptor, good for
+ * reading only where we may ask for one, which takes root. */
 static int reopen_read_only(int fd)
 {
     LIBBPF_OPTS(bpf_get_fd_by_id_opts, options, .open_flags = BPF_F_RDONLY);
@@ -296,13 +297,12 @@ static int reopen_read_only(int fd)
     uint32_t length = sizeof(info);
     int r = bpf_obj_get_info_by_fd(fd, &info, &length);
 
+    if (r == 0)
+        r = bpf_map_freeze(fd);
     if (r < 0)
         return r;
     r = bpf_map_get_fd_by_id_opts(info.id, &options);
     if (r != -EPERM)
-        return r;
-    r = bpf_map_freeze(fd);
-    if (r < 0)
         return r;
     r = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     return r < 0 ? -errno : r;

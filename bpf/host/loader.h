@@ -36,8 +36,8 @@ struct bpf_capture_config {
 int bpf_capture_start(const struct bpf_capture_config *config, struct bpf_capture **ret_capture,
                       struct diag *diag);
 
-/* Close every program and every writable map descriptor.  After it, maps give read-only
- * descriptors. */
+/* Freeze the maps, so that only the programs can write them; close every program and every writable
+ * descriptor. */
 int bpf_capture_seal(struct bpf_capture *capture, struct diag *diag);
 
 /* Owned by the capture; writable before bpf_capture_seal(), read-only after it. */

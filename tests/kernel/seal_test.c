@@ -204,7 +204,43 @@ static void nobody_can_look_up_and_cannot_forge(void **state)
     stage_done(&stage);
 }
 
-/* Without CAP_SYS_ADMIN the maps are frozen instead. */
+/* Tries, as root, to get a descriptor of the map that can write.  Returns what an update through it says. */
+static int write_through_new_descriptor(int read_only_fd)
+{
+    struct bpf_map_info info = {0};
+    uint32_t length = sizeof(info);
+    uint8_t key[64] = {0}, value[512] = {0};
+    int fd, r;
+
+    assert_int_equal(bpf_obj_get_info_by_fd(read_only_fd, &info, &length), 0);
+    assert_true(info.key_size <= sizeof(key) && info.value_size <= sizeof(value));
+    fd = bpf_map_get_fd_by_id(info.id);
+    assert_true(fd >= 0);
+    r = bpf_map_update_elem(fd, key, value, BPF_ANY);
+    close(fd);
+    return r;
+}
+
+static void no_new_descriptor_can_write(void **state)
+{
+    struct stage stage;
+    struct watch watch;
+    const struct bpf_capture_maps *maps;
+
+    (void)state;
+    stage_make(&stage);
+    watch_near(&watch, &stage.server);
+    maps = bpf_capture_get_maps(watch.capture);
+    assert_int_equal(write_through_new_descriptor(maps->pending), -EPERM);
+    assert_int_equal(write_through_new_descriptor(maps->live), -EPERM);
+    assert_int_equal(write_through_new_descriptor(maps->alias), -EPERM);
+    assert_int_equal(write_through_new_descriptor(maps->ports), -EPERM);
+    assert_int_equal(write_through_new_descriptor(maps->config), -EPERM);
+    watch_done(&watch);
+    stage_done(&stage);
+}
+
+/* Without CAP_SYS_ADMIN there is no descriptor for reading only. */
 static int seal_without_sys_admin(const struct netns *ns)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -423,6 +459,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sealing_leaves_links_and_read_only_maps),
         cmocka_unit_test(nobody_can_look_up_and_cannot_forge),
+        cmocka_unit_test(no_new_descriptor_can_write),
         cmocka_unit_test(sealing_works_without_the_right_to_reopen_maps),
         cmocka_unit_test(nothing_stays_attached),
         cmocka_unit_test(busy_device_names_the_other_program),
