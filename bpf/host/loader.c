@@ -26,7 +26,7 @@ struct hook {
 struct bpf_capture {
     struct objects objects;
     bool sealed;
-    int track_links[TRACKERS];
+    int track_links[TRACKERS][TRACKER_PROGRAMS];
     struct hook *hooks;
     size_t hook_count;
     struct bpf_capture_maps maps; /* owned once sealed */
@@ -132,20 +132,30 @@ static int program_maps(const struct bpf_capture_maps *maps,
     return 0;
 }
 
-/* --- where they do it
- * ---------------------------------------------------------------------------------- */
+/* --- where they do it --------------------------------------------------------------------------- */
 
-/* A BTF tracepoint is opened by the raw call: no libbpf object stays behind that holds the program.
- */
-static int attach_trackers(struct bpf_capture *capture, struct diag *diag)
+/* A BTF tracepoint is opened by the raw call: no libbpf object stays behind to hold the program. */
+static int attach_tracker(struct bpf_capture *capture, unsigned copy, struct diag *diag)
 {
-    for (unsigned copy = 0; copy < TRACKERS; copy++) {
-        int link = bpf_raw_tracepoint_open(NULL, objects_track_program(&capture->objects, copy));
+    for (unsigned program = 0; program < TRACKER_PROGRAMS; program++) {
+        int link = bpf_raw_tracepoint_open(
+            NULL, objects_track_program(&capture->objects, copy, program));
 
         if (link < 0)
             return diag_set(diag, link, "cannot attach to the kernel's socket events: %s",
                             strerror(-link));
-        capture->track_links[copy] = link;
+        capture->track_links[copy][program] = link;
+    }
+    return 0;
+}
+
+static int attach_trackers(struct bpf_capture *capture, struct diag *diag)
+{
+    for (unsigned copy = 0; copy < TRACKERS; copy++) {
+        int r = attach_tracker(capture, copy, diag);
+
+        if (r < 0)
+            return r;
     }
     return 0;
 }
@@ -255,8 +265,7 @@ int bpf_capture_start(const struct bpf_capture_config *config, struct bpf_captur
     capture = calloc(1, sizeof(*capture));
     if (!capture)
         return diag_set(diag, -ENOMEM, "no memory");
-    for (unsigned copy = 0; copy < TRACKERS; copy++)
-        capture->track_links[copy] = -1;
+    memset(capture->track_links, -1, sizeof(capture->track_links));
     r = objects_load(&capture->objects, config->max_pending, config->max_live, diag);
     if (r < 0)
         return r;
@@ -391,7 +400,8 @@ void bpf_capture_freep(struct bpf_capture **slot)
     for (size_t i = 0; i < capture->hook_count; i++)
         closep(&capture->hooks[i].link);
     for (unsigned copy = 0; copy < TRACKERS; copy++)
-        closep(&capture->track_links[copy]);
+        for (unsigned program = 0; program < TRACKER_PROGRAMS; program++)
+            closep(&capture->track_links[copy][program]);
     if (capture->sealed)
         close_maps(&capture->maps);
     else

@@ -118,9 +118,12 @@ int objects_xdp_program(const struct objects *objects)
     return bpf_program__fd(objects->xdp->progs.capture_xdp);
 }
 
-int objects_track_program(const struct objects *objects, unsigned copy)
+int objects_track_program(const struct objects *objects, unsigned copy, unsigned program)
 {
-    return bpf_program__fd(objects->track[copy]->progs.capture_track);
+    const struct capture_track *track = objects->track[copy];
+
+    return bpf_program__fd(program == 0 ? track->progs.capture_track
+                                        : track->progs.capture_destroy);
 }
 
 void objects_done(struct objects *objects)

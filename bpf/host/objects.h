@@ -17,6 +17,9 @@ struct capture_track;
  * struct claim). */
 enum { TRACKERS = 2 };
 
+/* Of each copy: state changes, and ends, of sockets. */
+enum { TRACKER_PROGRAMS = 2 };
+
 struct objects {
     struct capture_xdp *xdp;
     struct capture_track *track[TRACKERS];
@@ -29,7 +32,7 @@ int objects_load(struct objects *objects, uint32_t max_pending, uint32_t max_liv
 /* Descriptors, borrowed until objects_done(). */
 void objects_maps(const struct objects *objects, struct bpf_capture_maps *ret_maps);
 int objects_xdp_program(const struct objects *objects);
-int objects_track_program(const struct objects *objects, unsigned copy);
+int objects_track_program(const struct objects *objects, unsigned copy, unsigned program);
 
 /* Closes all programs and maps; what is attached stays attached. */
 void objects_done(struct objects *objects);

@@ -9,7 +9,8 @@
  *   SYN_RECV -> ESTABLISHED   pending[source, ISN] -> live[socket's tuple],
  *                             and alias[wire's tuple] where NAT has moved the destination
  *
- *   anything -> CLOSE         leave both, by the socket's cookie
+ *   anything -> CLOSE         leave both, by the socket's cookie; and again when the socket is
+ *                             destroyed
  *
  * All steps may be run twice for one event, and by several CPUs for sockets of the same tuple in
  * several network namespaces.  What a race between the last of those can cost is an entry (the
@@ -17,7 +18,8 @@
  *
  * The close of a socket may not have been seen when its successor on the same tuple arrives: the
  * kernel frees the tuple before it tells us, and it can leave out a run of a program.  struct
- * socket_scope settles it. */
+ * socket_scope settles it.  The end of the socket, mostly another moment in another context, is the
+ * second chance for tuples that are never used again. */
 #include <linux/bpf.h>
 #include <linux/errno.h>
 #include <bpf/bpf_core_read.h>
@@ -365,6 +367,19 @@ int capture_track(__u64 *args)
         establish(tcp, &key, &holder);
     else
         release(&key, holder.cookie);
+    return 0;
+}
+
+/* Argument of the tracepoint: the socket, which still has its addresses. */
+SEC("tp_btf/tcp_destroy_sock")
+int capture_destroy(__u64 *args)
+{
+    struct sock *sk = (struct sock *)args[0];
+    struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+    struct tuple_key key;
+
+    if (tcp && key_from_socket(tcp, &key))
+        release(&key, bpf_get_socket_cookie(sk));
     return 0;
 }
 

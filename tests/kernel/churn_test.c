@@ -23,6 +23,7 @@ enum {
     READERS = 2,
     WRITERS = 2,
     ROUNDS = 150,
+    UNSEEN_ENDS_MAX = 8,
     FIRST_MSS = 600,
     FIRST_TTL = 10,
 };
@@ -137,14 +138,14 @@ static void start_thread(pthread_t *thread, void *(*function)(void *), void *arg
     assert_int_equal(pthread_create(thread, NULL, function, argument), 0);
 }
 
-/* A close that the kernel did not tell us of may leave one entry for each tuple, until the tuple is
- * used again. */
+/* A close that the kernel did not tell us of is made good for by the end of the socket; hardly ever is neither
+ * seen (track.bpf.c). */
 static void assert_nothing_was_lost(const struct watch *watch, uint64_t connections)
 {
     for (int i = 0; i < 200 && watch_counter(watch, COUNTER_LIVE_DELETED) < connections; i++)
         sleep_ms(5);
     assert_int_equal(watch_counter(watch, COUNTER_PROMOTED), connections);
-    assert_in_range(watch_counter(watch, COUNTER_LIVE_DELETED), connections - SOURCE_PORTS,
+    assert_in_range(watch_counter(watch, COUNTER_LIVE_DELETED), connections - UNSEEN_ENDS_MAX,
                     connections);
     assert_int_equal(watch_counter(watch, COUNTER_PROMOTE_NO_SYN), 0);
     assert_int_equal(watch_counter(watch, COUNTER_PROMOTE_SHARED), 0);

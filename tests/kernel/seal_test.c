@@ -105,7 +105,7 @@ static void sealing_leaves_links_and_read_only_maps(void **state)
     assert_int_equal(held.programs, 0);
     assert_int_equal(held.writable_maps, 0);
     assert_int_equal(held.maps, sizeof(struct bpf_capture_maps) / sizeof(int));
-    assert_int_equal(held.links, 3); /* the device, and two copies of the tracker */
+    assert_int_equal(held.links, 5); /* the device, and two copies of two trackers */
     assert_int_equal(bpf_capture_program(watch.capture), -1);
     watch_done(&watch);
     held = what_we_hold();
@@ -333,7 +333,7 @@ static void nothing_stays_attached(void **state)
     watch_near(&watch, &stage.server);
     assert_int_not_equal(attached_program(&stage.server, "near"), 0);
     count = ids_of_links(ids);
-    assert_int_equal(count, 3);
+    assert_int_equal(count, 5);
     watch_done(&watch);
     assert_int_equal(attached_program(&stage.server, "near"), 0);
     for (size_t i = 0; i < count; i++)
