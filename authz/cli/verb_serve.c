@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -51,11 +52,35 @@ static void serve_done(struct serve *serve)
 
 /* --- up, in the order of privileges.h --------------------------------------------------------------- */
 
-static int block_signals(struct serve *serve, struct diag *diag)
+/* SIGTERM and SIGINT where there is nothing to finish yet, or no patience to finish it: the default
+ * action.  The first process of a container has none. */
+static void end_at_once(int number)
+{
+    (void)raise(number);
+    _exit(128 + number);
+}
+
+/* From the start: SIGHUP waits until there is a policy to load again. */
+static int prepare_signals(struct diag *diag)
+{
+    const struct sigaction at_once = {.sa_handler = end_at_once,
+                                      .sa_flags = SA_RESETHAND | SA_NODEFER};
+    sigset_t hangup;
+
+    (void)sigemptyset(&hangup);
+    (void)sigaddset(&hangup, SIGHUP);
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (sigprocmask(SIG_BLOCK, &hangup, NULL) < 0 || sigaction(SIGTERM, &at_once, NULL) < 0 ||
+        sigaction(SIGINT, &at_once, NULL) < 0)
+        return diag_set(diag, -errno, "cannot prepare for signals: %s", strerror(errno));
+    return 0;
+}
+
+/* From here on signals are read.  No thread has been started that they could go to instead. */
+static int collect_signals(struct serve *serve, struct diag *diag)
 {
     sigset_t set;
 
-    (void)signal(SIGPIPE, SIG_IGN);
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGINT);
@@ -168,11 +193,26 @@ static int answer(struct serve *serve, struct diag *diag)
     return server_start(&config, &serve->server, diag);
 }
 
+/* The child of rehearse().  It dies with its parent; the kernel forgets such a wish with the change
+ * of user, so that comes first. */
+_Noreturn static void rehearse_in_child(struct serve *serve, pid_t parent, struct diag *diag)
+{
+    enum exit_status status = STATUS_FAILURE;
+
+    if (give_up_privileges(serve, diag) < 0)
+        _exit(cli_complain(status, diag));
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* cannot fail with a valid signal */
+    if (getppid() != parent)                /* it died before */
+        _exit(status);
+    status = open_files(serve, diag);
+    _exit(status == STATUS_OK ? status : cli_complain(status, diag));
+}
+
 /* In a child that has given up its privileges already: would the files open?  Taking over the socket path
  * cannot be undone, so a broken policy has to be found before, and a policy that only root may read as well. */
 static enum exit_status rehearse(struct serve *serve, struct diag *diag)
 {
-    enum exit_status status = STATUS_FAILURE;
+    const pid_t parent = getpid();
     pid_t child = fork();
     int wait_status;
 
@@ -180,13 +220,8 @@ static enum exit_status rehearse(struct serve *serve, struct diag *diag)
         (void)diag_set(diag, -errno, "cannot fork: %s", strerror(errno));
         return STATUS_FAILURE;
     }
-    if (child == 0) {
-        if (give_up_privileges(serve, diag) == 0)
-            status = open_files(serve, diag);
-        if (status != STATUS_OK)
-            (void)cli_complain(status, diag);
-        _exit(status);
-    }
+    if (child == 0)
+        rehearse_in_child(serve, parent, diag);
     if (waitpid(child, &wait_status, 0) < 0 || !WIFEXITED(wait_status)) {
         (void)diag_set(diag, -ECHILD, "the trial run of opening the policy did not end properly");
         return STATUS_FAILURE;
@@ -198,9 +233,10 @@ static enum exit_status start(struct serve *serve, struct diag *diag)
 {
     int (*const privileged[])(struct serve *, struct diag *) = {attach, listen_on_all,
                                                                 give_up_privileges};
+    int (*const last[])(struct serve *, struct diag *) = {open_maps, collect_signals, answer};
     enum exit_status status;
 
-    if (block_signals(serve, diag) < 0 || privileges_lock(diag) < 0)
+    if (prepare_signals(diag) < 0 || privileges_lock(diag) < 0)
         return STATUS_FAILURE;
     status = rehearse(serve, diag);
     if (status != STATUS_OK)
@@ -213,7 +249,10 @@ static enum exit_status start(struct serve *serve, struct diag *diag)
     status = open_files(serve, diag);
     if (status != STATUS_OK)
         return status;
-    return open_maps(serve, diag) < 0 || answer(serve, diag) < 0 ? STATUS_FAILURE : STATUS_OK;
+    for (size_t i = 0; i < sizeof(last) / sizeof(last[0]); i++)
+        if (last[i](serve, diag) < 0)
+            return STATUS_FAILURE;
+    return STATUS_OK;
 }
 
 /* --- running ------------------------------------------------------------------------------------------ */
@@ -235,7 +274,7 @@ static void reload(struct serve *serve)
     oplog_error("policy not reloaded, the last good one stays: %s", text);
 }
 
-/* A second SIGTERM or SIGINT ends the program at once, with the default action. */
+/* A second SIGTERM or SIGINT ends the program at once. */
 static void unblock_termination(void)
 {
     sigset_t set;
