@@ -168,6 +168,7 @@ def part_style(tally):
     clang = ["-DCMAKE_C_COMPILER=clang-14", "-DCMAKE_BUILD_TYPE=", "-DSYNAUTHZ_SANITIZE="]  # only to see what it says
     if build(tally, "dev", *clang):
         tally.add("everything builds with clang without a warning", 1, 0)
+    script(tally, "the BPF programs observe only", sys.executable, "tests/observe_only.py", "build")
     if build(tally, "dev", targets=["all_verify_interface_header_sets"]):
         tally.add("each header compiles by itself", 1, 0)
 
