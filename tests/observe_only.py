@@ -30,6 +30,7 @@ Program = collections.namedtuple("Program", "returns value why")
 PROGRAMS = {  # by the section that says what they are attached to
     "xdp": Program("XDP_PASS", 2, "reads each packet; XDP_PASS hands it on, anything else (0 too) would not"),
     "tp_btf/inet_sock_set_state": Program("0", 0, "is told that a socket changes; the kernel ignores its answer"),
+    "tp_btf/tcp_destroy_sock": Program("0", 0, "is told that a socket ends; the kernel ignores its answer"),
 }
 DATA = {
     ".maps": "all that the programs write, and user space reads",
