@@ -11,13 +11,15 @@
 #include "doc.h"
 
 struct cond;
+struct name_table;
 struct policy;
 struct rule;
 struct template;
 
 struct draft {
     struct policy *policy;
-    struct rule *rule; /* the one being read */
+    struct rule *rule;                  /* the one being read */
+    struct name_table *request_headers; /* names that it sets and removes, by index of the effect */
     struct diag *diag;
 };
 

@@ -111,47 +111,22 @@ static int read_header_value(struct draft *draft, const struct node *node,
     return draft_read_template(draft, node, ret_template);
 }
 
-/* --- slots and effects */
-
-/* The index of `name` in a list of slots, new at its end if need be.  Returns it, or -ENOMEM. */
-static int slot_of(struct str **slots, size_t *count, struct str name)
-{
-    struct str *grown;
-    char *copy;
-
-    for (size_t i = 0; i < *count; i++)
-        if (str_eq((*slots)[i], name))
-            return (int)i;
-    grown = reallocarray(*slots, *count + 1, sizeof(*grown));
-    if (!grown)
-        return -ENOMEM;
-    *slots = grown;
-    copy = str_dup(name);
-    if (!copy)
-        return -ENOMEM;
-    grown[*count] = (struct str){copy, name.len};
-    return (int)(*count)++;
-}
-
 /* One more effect on a request header; the array has room. */
 static int add_header_effect(struct draft *draft, struct place place, struct str name, bool remove,
                              struct effect **ret_effect)
 {
     struct rule *rule = draft->rule;
-    struct policy *policy = draft->policy;
-    int slot = slot_of(&policy->header_slots, &policy->header_slot_count, name);
+    int slot = name_table_add(&draft->policy->header_slots, name);
+    int index = name_table_add(draft->request_headers, name);
 
-    if (slot < 0)
+    if (slot < 0 || index < 0)
         return draft_no_memory(draft);
-    for (size_t i = 0; i < rule->request_header_count; i++) {
-        const struct effect *other = &rule->request_headers[i];
-
-        if (other->slot == (uint32_t)slot)
-            return diag_set_at(draft->diag, -EINVAL, place,
-                               "found header \"%" PRIstr "\" a second time in one rule, it is %s "
-                               "in line %u",
-                               STR_ARG(name), other->remove ? "removed" : "set", other->place.line);
-    }
+    if ((size_t)index < rule->request_header_count)
+        return diag_set_at(draft->diag, -EINVAL, place,
+                           "found header \"%" PRIstr "\" a second time in one rule, it is %s "
+                           "in line %u",
+                           STR_ARG(name), rule->request_headers[index].remove ? "removed" : "set",
+                           rule->request_headers[index].place.line);
     *ret_effect = &rule->request_headers[rule->request_header_count++];
     **ret_effect = (struct effect){.slot = (uint32_t)slot, .remove = remove, .place = place};
     return 0;
@@ -199,6 +174,7 @@ static int read_request_headers(struct draft *draft, const struct node *node)
 {
     static const struct draft_key KEYS[] = {{"set", read_set, false},
                                             {"remove", read_remove, false}};
+    CLEANUP(name_table_done) struct name_table names = {0};
     size_t count = 0;
     int r = draft_expect(draft, node, NODE_MAPPING, "a mapping with \"set\" and \"remove\"");
 
@@ -209,6 +185,7 @@ static int read_request_headers(struct draft *draft, const struct node *node)
     draft->rule->request_headers = calloc(count ? count : 1, sizeof(struct effect));
     if (!draft->rule->request_headers)
         return draft_no_memory(draft);
+    draft->request_headers = &names;
     return draft_read_keys(draft, node, "\"request_headers\"", KEYS, COUNT_OF(KEYS));
 }
 
@@ -231,7 +208,6 @@ static const struct str RESERVED_METADATA[] = {
 
 static int read_metadata_entry(struct draft *draft, const struct node *node)
 {
-    struct policy *policy = draft->policy;
     struct effect *effect;
     int slot;
 
@@ -244,7 +220,7 @@ static int read_metadata_entry(struct draft *draft, const struct node *node)
         return diag_set_at(draft->diag, -EINVAL, node->key_place,
                            "found metadata key \"%" PRIstr "\", which is reserved",
                            STR_ARG(node->key));
-    slot = slot_of(&policy->metadata_slots, &policy->metadata_slot_count, node->key);
+    slot = name_table_add(&draft->policy->metadata_slots, node->key);
     if (slot < 0)
         return draft_no_memory(draft);
     effect = &draft->rule->metadata[draft->rule->metadata_count++];
@@ -312,24 +288,29 @@ static int read_body(struct draft *draft, const struct node *node)
     return draft_read_template(draft, node, &draft->rule->respond->body);
 }
 
-static int read_answer_header(struct draft *draft, const struct node *node)
+/* `names` are those of the headers before, with their indexes. */
+static int read_answer_header(struct draft *draft, const struct node *node,
+                              struct name_table *names)
 {
     struct respond *respond = draft->rule->respond;
     struct respond_header *header = &respond->headers[respond->header_count];
-    int r = read_header_name(draft, node->key_place, node->key, &header->name);
+    int index, r = read_header_name(draft, node->key_place, node->key, &header->name);
 
     if (r < 0)
         return r;
     respond->header_count++;
-    for (size_t i = 0; i + 1 < respond->header_count; i++)
-        if (str_eq(respond->headers[i].name, header->name))
-            return diag_set_at(draft->diag, -EINVAL, node->key_place,
-                               "found header \"%" PRIstr "\" a second time", STR_ARG(header->name));
+    index = name_table_add(names, header->name);
+    if (index < 0)
+        return draft_no_memory(draft);
+    if ((size_t)index + 1 < respond->header_count)
+        return diag_set_at(draft->diag, -EINVAL, node->key_place,
+                           "found header \"%" PRIstr "\" a second time", STR_ARG(header->name));
     return read_header_value(draft, node, &header->value);
 }
 
 static int read_answer_headers(struct draft *draft, const struct node *mapping)
 {
+    CLEANUP(name_table_done) struct name_table names = {0};
     struct respond *respond = draft->rule->respond;
     int r = draft_expect(draft, mapping, NODE_MAPPING, "a mapping of header names to values");
 
@@ -339,7 +320,7 @@ static int read_answer_headers(struct draft *draft, const struct node *mapping)
     if (!respond->headers)
         return draft_no_memory(draft);
     for (const struct node *node = mapping->first; node && r == 0; node = node->next)
-        r = read_answer_header(draft, node);
+        r = read_answer_header(draft, node, &names);
     return r;
 }
 

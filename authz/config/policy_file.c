@@ -66,17 +66,9 @@ static int own_headers(struct draft *draft, const struct node *rules)
         if (own_headers_of(policy->headers, rule) < 0)
             return draft_no_memory(draft);
     count = header_table_owned_count(policy->headers);
-    policy->header_slots = calloc(count, sizeof(*policy->header_slots));
-    if (!policy->header_slots)
-        return draft_no_memory(draft);
-    for (; policy->header_slot_count < count; policy->header_slot_count++) {
-        struct str name = header_table_owned_name(policy->headers, policy->header_slot_count);
-        char *copy = str_dup(name);
-
-        if (!copy)
+    for (size_t i = 0; i < count; i++)
+        if (name_table_add(&policy->header_slots, header_table_owned_name(policy->headers, i)) < 0)
             return draft_no_memory(draft);
-        policy->header_slots[policy->header_slot_count] = (struct str){copy, name.len};
-    }
     return 0;
 }
 

@@ -92,7 +92,7 @@ static void put_rules_metadata(struct reply *reply)
 {
     const struct policy *policy = reply->policy;
 
-    for (size_t i = 0; i < policy->metadata_slot_count; i++) {
+    for (size_t i = 0; i < policy->metadata_slots.count; i++) {
         const struct effect *effect = reply->decision->metadata[i];
         struct str text;
 
@@ -100,7 +100,7 @@ static void put_rules_metadata(struct reply *reply)
             continue;
         text = render(reply, effect->value);
         if (text.ptr)
-            response_put_entry(&reply->writer, policy->metadata_slots[i], text);
+            response_put_entry(&reply->writer, policy->metadata_slots.names[i], text);
     }
 }
 
@@ -157,9 +157,9 @@ static void put_removals(struct reply *reply, const struct str *values, size_t o
 
     for (size_t i = 0; i < request->variant_count; i++)
         pb_put_text(&reply->writer, OK_HEADERS_TO_REMOVE, request->variants[i]);
-    for (size_t i = 0; i < policy->header_slot_count; i++)
+    for (size_t i = 0; i < policy->header_slots.count; i++)
         if (i < owned_count ? !values[i].ptr : reply->decision->request_headers[i] != NULL)
-            pb_put_text(&reply->writer, OK_HEADERS_TO_REMOVE, policy->header_slots[i]);
+            pb_put_text(&reply->writer, OK_HEADERS_TO_REMOVE, policy->header_slots.names[i]);
 }
 
 static void put_allow(struct reply *reply)
@@ -173,7 +173,8 @@ static void put_allow(struct reply *reply)
     put_removals(reply, values, owned_count);
     for (size_t i = owned_count; i > 0; i--)
         if (values[i - 1].ptr)
-            response_put_header(&reply->writer, reply->policy->header_slots[i - 1], values[i - 1]);
+            response_put_header(&reply->writer, reply->policy->header_slots.names[i - 1],
+                                values[i - 1]);
     pb_close(&reply->writer, RESPONSE_OK, mark);
 }
 

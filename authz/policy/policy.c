@@ -44,13 +44,6 @@ static void effects_free(struct effect *effects, size_t count)
     free(effects);
 }
 
-static void strings_free(struct str *strings, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        freep(&strings[i].ptr);
-    free(strings);
-}
-
 static void rule_done(struct rule *rule)
 {
     freep(&rule->id.ptr);
@@ -65,8 +58,8 @@ static void policy_free(struct policy *policy)
     for (size_t i = 0; i < policy->rule_count; i++)
         rule_done(&policy->rules[i]);
     free(policy->rules);
-    strings_free(policy->header_slots, policy->header_slot_count);
-    strings_free(policy->metadata_slots, policy->metadata_slot_count);
+    name_table_done(&policy->header_slots);
+    name_table_done(&policy->metadata_slots);
     header_table_freep(&policy->headers);
     freep(&policy->name.ptr);
     free(policy->file);
@@ -149,8 +142,8 @@ int policy_evaluate(const struct policy *policy, const struct subject *subject, 
     struct decision decision = {
         .verdict = policy->default_verdict,
         .request_headers =
-            arena_calloc(arena, policy->header_slot_count, sizeof(*decision.request_headers)),
-        .metadata = arena_calloc(arena, policy->metadata_slot_count, sizeof(*decision.metadata)),
+            arena_calloc(arena, policy->header_slots.count, sizeof(*decision.request_headers)),
+        .metadata = arena_calloc(arena, policy->metadata_slots.count, sizeof(*decision.metadata)),
     };
 
     if (!decision.request_headers || !decision.metadata)
@@ -160,7 +153,7 @@ int policy_evaluate(const struct policy *policy, const struct subject *subject, 
             break;
     if (decision.verdict != VERDICT_ALLOW)
         memset(decision.request_headers, 0,
-               policy->header_slot_count * sizeof(*decision.request_headers));
+               policy->header_slots.count * sizeof(*decision.request_headers));
     *ret_decision = decision;
     return 0;
 }

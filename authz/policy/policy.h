@@ -21,6 +21,7 @@
 #include "arena.h"
 #include "diag.h"
 #include "header_table.h"
+#include "name_table.h"
 #include "subject.h"
 #include "template.h"
 #include "tri.h"
@@ -79,10 +80,8 @@ struct policy {
     struct header_table *headers;
     /* Slots of decision.request_headers: the owned headers first (same index as in `headers`), then
      * those that are only ever removed. */
-    struct str *header_slots;
-    size_t header_slot_count;
-    struct str *metadata_slots; /* keys */
-    size_t metadata_slot_count;
+    struct name_table header_slots;
+    struct name_table metadata_slots; /* keys */
     atomic_uint references;
 };
 

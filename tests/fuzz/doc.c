@@ -16,11 +16,11 @@ static void render_all(const struct policy *policy, const struct decision *decis
     static const struct template_names names = {.policy = STR_INIT("default")};
     struct str text;
 
-    for (size_t i = 0; i < policy->header_slot_count; i++)
+    for (size_t i = 0; i < policy->header_slots.count; i++)
         if (decision->request_headers[i] && !decision->request_headers[i]->remove)
             (void)template_render(decision->request_headers[i]->value, subject, &names, arena,
                                   &text);
-    for (size_t i = 0; i < policy->metadata_slot_count; i++)
+    for (size_t i = 0; i < policy->metadata_slots.count; i++)
         if (decision->metadata[i])
             (void)template_render(decision->metadata[i]->value, subject, &names, arena, &text);
 }

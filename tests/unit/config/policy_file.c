@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -342,9 +343,9 @@ static void owned_headers_have_the_first_slots(void **state)
 
     (void)state;
     assert_int_equal(header_table_owned_count(policy->headers), 2);
-    assert_int_equal(policy->header_slot_count, 4);
+    assert_int_equal(policy->header_slots.count, 4);
     for (size_t i = 0; i < 4; i++)
-        assert_true(str_eq(policy->header_slots[i], str_from(SLOTS[i])));
+        assert_true(str_eq(policy->header_slots.names[i], str_from(SLOTS[i])));
     assert_int_equal(policy->rules[0].request_headers[0].slot, 2);
     assert_int_equal(policy->rules[0].request_headers[1].slot, 1);
     assert_int_equal(policy->rules[1].request_headers[0].slot, 1);
@@ -364,7 +365,7 @@ static void metadata_keys_of_all_rules_share_slots(void **state)
                                   "default: allow\n");
 
     (void)state;
-    assert_int_equal(policy->metadata_slot_count, 2);
+    assert_int_equal(policy->metadata_slots.count, 2);
     assert_int_equal(policy->rules[1].metadata[0].slot, policy->rules[0].metadata[0].slot);
 }
 
@@ -419,6 +420,40 @@ static void on_unknown_is_needed_only_where_a_rule_can_be_unknown(void **state)
     assert_int_equal(policy->rule_count, 3);
 }
 
+/* Each name is looked up by its hash (name_table.h), so this takes a moment and not a minute.  The
+ * time is for the reader only. */
+static void many_rules_with_a_header_and_a_key_of_their_own_each_have_slots(void **state)
+{
+    enum { RULES = 20000, RULE_MAX = 160 };
+    CLEANUP(freep) char *text = calloc(RULES + 1, RULE_MAX);
+    CLEANUP(policy_unrefp) struct policy *policy = NULL;
+    struct timespec before, after;
+    size_t length;
+
+    (void)state;
+    assert_non_null(text);
+    length = (size_t)sprintf(text, "version: 1\ndefault: allow\nrules:\n");
+    for (int i = 0; i < RULES; i++)
+        length +=
+            (size_t)snprintf(text + length, RULE_MAX,
+                             "- {id: r%d, then: continue, metadata: {k%d: v}, request_headers:"
+                             " {set: {x-set-%d: v}, remove: [x-gone-%d]}}\n",
+                             i, i, i, i);
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &before), 0);
+    policy = parse(text);
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &after), 0);
+    print_message("%d rules, %zu bytes: %.0f ms\n", RULES, length,
+                  1e3 * (double)(after.tv_sec - before.tv_sec) +
+                      1e-6 * (double)(after.tv_nsec - before.tv_nsec));
+    assert_int_equal(policy->header_slots.count, 1 + 2 * RULES);
+    assert_int_equal(policy->metadata_slots.count, RULES);
+    for (uint32_t i = 0; i < RULES; i++) {
+        assert_int_equal(policy->rules[i].request_headers[0].slot, 1 + i);
+        assert_int_equal(policy->rules[i].request_headers[1].slot, 1 + RULES + i);
+        assert_int_equal(policy->rules[i].metadata[0].slot, i);
+    }
+}
+
 /* printf 'version: 1\nrules: []\ndefault: deny\n' | sha256sum */
 static void the_revision_is_the_digest_of_the_file(void **state)
 {
@@ -467,6 +502,7 @@ int main(void)
         cmocka_unit_test(the_rules_keep_their_places_and_answers),
         cmocka_unit_test(owned_headers_have_the_first_slots),
         cmocka_unit_test(metadata_keys_of_all_rules_share_slots),
+        cmocka_unit_test(many_rules_with_a_header_and_a_key_of_their_own_each_have_slots),
         cmocka_unit_test(headers_that_rules_test_have_read_slots),
         cmocka_unit_test(a_rule_has_its_own_on_unknown_or_the_policys),
         cmocka_unit_test(on_unknown_is_needed_only_where_a_rule_can_be_unknown),

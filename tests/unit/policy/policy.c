@@ -56,11 +56,11 @@ static struct policy *new_policy(const struct rule_row *rows, size_t count, enum
     assert_int_equal(policy_new(&policy), 0);
     policy->default_verdict = fallback;
     policy->rules = calloc(count + 1, sizeof(*policy->rules));
-    policy->header_slots = calloc(HEADER_SLOTS, sizeof(*policy->header_slots));
-    policy->header_slot_count = HEADER_SLOTS;
-    policy->metadata_slots = calloc(METADATA_SLOTS, sizeof(*policy->metadata_slots));
-    policy->metadata_slot_count = METADATA_SLOTS;
-    assert_true(policy->rules && policy->header_slots && policy->metadata_slots);
+    assert_non_null(policy->rules);
+    for (size_t i = 0; i < HEADER_SLOTS; i++)
+        assert_int_equal(name_table_add(&policy->header_slots, str_from_offset(STR("xyz"), i)), i);
+    for (size_t i = 0; i < METADATA_SLOTS; i++)
+        assert_int_equal(name_table_add(&policy->metadata_slots, str_from_offset(STR("xyz"), i)), i);
     for (size_t i = 0; i < count; i++) {
         struct rule *rule = &policy->rules[policy->rule_count++];
 
