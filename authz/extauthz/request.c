@@ -31,6 +31,7 @@ struct walk {
     struct arena *arena;
     struct request *request;
     struct str *values; /* by read slot */
+    bool has_attributes;
 
     enum peer_kind *peer; /* of the Peer that is being read, and its address */
     struct endpoint *endpoint;
@@ -310,8 +311,10 @@ static enum request_status on_attributes_field(const struct pb_field *field, str
 
 static enum request_status on_check_field(const struct pb_field *field, struct walk *walk)
 {
-    return field->number == CHECK_ATTRIBUTES ? read_message(field, on_attributes_field, walk)
-                                             : REQUEST_OK;
+    if (field->number != CHECK_ATTRIBUTES)
+        return REQUEST_OK;
+    walk->has_attributes = true;
+    return read_message(field, on_attributes_field, walk);
 }
 
 static struct str without_query(struct str path)
@@ -334,6 +337,8 @@ enum request_status request_decode(struct str wire, const struct policy *policy,
     status = each_field(wire, on_check_field, &walk);
     if (status != REQUEST_OK)
         return status;
+    if (!walk.has_attributes)
+        return REQUEST_MALFORMED;
     subject->path = without_query(subject->path);
     /* QUIC: the address is a UDP peer's, which Envoy does not say in the address itself */
     if (subject->peer == PEER_TCP && str_eq(subject->protocol, STR("HTTP/3")))

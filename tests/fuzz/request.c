@@ -118,10 +118,11 @@ static void compare_with_protobuf_c(const struct policy *policy, struct arena *a
 
         arena_reset(arena);
         if (request_decode(wire, policy, arena, &request) == REQUEST_OK) {
-            const http_message *http = check->attributes && check->attributes->request
-                                           ? check->attributes->request->http
-                                           : NULL;
+            const http_message *http = NULL;
 
+            assert(check->attributes);
+            if (check->attributes->request)
+                http = check->attributes->request->http;
             assert(request.subject.has_http == (http != NULL));
             if (http)
                 compare_http(http, &request.subject);

@@ -116,15 +116,25 @@ static void the_builder_of_these_tests_writes_envoys_bytes(void **state)
                         21);
 }
 
-static void an_empty_request_has_no_peer_and_no_http(void **state)
+static void empty_attributes_have_no_peer_and_no_http(void **state)
 {
     struct fixture *f = *state;
 
-    assert_int_equal(decode(f, (struct str){NULL, 0}), REQUEST_OK);
+    assert_int_equal(decode(f, STR("\x0a\x00")), REQUEST_OK);
     assert_int_equal(f->request.subject.peer, PEER_NONE);
     assert_int_equal(f->request.subject.source.addr.family, 0);
     assert_false(f->request.subject.has_http);
     assert_null(f->request.subject.headers);
+}
+
+static void a_message_without_attributes_is_malformed(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(decode(f, (struct str){NULL, 0}), REQUEST_MALFORMED);
+    assert_int_equal(decode(f, STR("")), REQUEST_MALFORMED);
+    assert_int_equal(decode(f, STR("\x12\x00")),
+                     REQUEST_MALFORMED); /* a field that we do not know */
 }
 
 static void without_a_request_it_is_the_network_filter(void **state)
@@ -388,7 +398,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_of_envoy_is_read),
         cmocka_unit_test(the_builder_of_these_tests_writes_envoys_bytes),
-        cmocka_unit_test(an_empty_request_has_no_peer_and_no_http),
+        cmocka_unit_test(empty_attributes_have_no_peer_and_no_http),
+        cmocka_unit_test(a_message_without_attributes_is_malformed),
         cmocka_unit_test(without_a_request_it_is_the_network_filter),
         cmocka_unit_test(each_kind_of_peer_is_told_apart),
         cmocka_unit_test(addresses_that_no_envoy_sends_are_malformed),
