@@ -14,6 +14,7 @@ struct reply {
     struct template_names names;
     struct arena *arena;
     struct pbwriter writer;
+    bool is_bare; /* without the rule's body and metadata */
 };
 
 /* The text of a template, ptr NULL when it is absent. A full arena ends the reply. */
@@ -120,7 +121,8 @@ static void put_metadata(struct reply *reply)
 {
     size_t mark = pb_open(&reply->writer);
 
-    put_rules_metadata(reply);
+    if (!reply->is_bare)
+        put_rules_metadata(reply);
     put_decision(&reply->writer, &reply->names, reply->decision->verdict, reason_text(reply));
     put_fingerprint(reply);
     pb_close(&reply->writer, RESPONSE_METADATA, mark);
@@ -184,7 +186,7 @@ static void put_respond(struct reply *reply, const struct respond *respond)
 {
     struct str body = {NULL, 0};
 
-    if (respond->body)
+    if (respond->body && !reply->is_bare)
         body = render(reply, respond->body);
     if (body.len)
         pb_put_text(&reply->writer, DENIED_BODY, body);
@@ -222,10 +224,25 @@ static struct template_names names_of(const struct policy *policy, struct str ru
     };
 }
 
+static struct str write_reply(struct reply *reply, char *buffer)
+{
+    bool is_allow = reply->decision->verdict == VERDICT_ALLOW;
+
+    pb_init(&reply->writer, buffer, REPLY_BYTES_MAX);
+    put_metadata(reply);
+    if (reply->request->subject.has_http) {
+        if (is_allow)
+            put_allow(reply);
+        else
+            put_deny(reply);
+    }
+    response_put_status(&reply->writer, is_allow ? RPC_OK : RPC_PERMISSION_DENIED);
+    return pb_result(&reply->writer);
+}
+
 struct str reply_build(const struct policy *policy, const struct request *request,
                        const struct decision *decision, struct str decision_id, struct arena *arena)
 {
-    bool is_allow = decision->verdict == VERDICT_ALLOW;
     char *buffer = arena_alloc(arena, REPLY_BYTES_MAX);
     struct reply reply = {
         .policy = policy,
@@ -234,19 +251,15 @@ struct str reply_build(const struct policy *policy, const struct request *reques
         .names = names_of(policy, rule_text(decision), decision_id),
         .arena = arena,
     };
+    struct str bytes;
 
     if (!buffer)
         return (struct str){NULL, 0};
-    pb_init(&reply.writer, buffer, REPLY_BYTES_MAX);
-    put_metadata(&reply);
-    if (request->subject.has_http) {
-        if (is_allow)
-            put_allow(&reply);
-        else
-            put_deny(&reply);
-    }
-    response_put_status(&reply.writer, is_allow ? RPC_OK : RPC_PERMISSION_DENIED);
-    return pb_result(&reply.writer);
+    bytes = write_reply(&reply, buffer);
+    if (bytes.ptr || decision->verdict == VERDICT_ALLOW)
+        return bytes;
+    reply.is_bare = true;
+    return write_reply(&reply, buffer);
 }
 
 struct str reply_oversize(const struct policy *policy, struct str decision_id,

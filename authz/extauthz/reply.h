@@ -19,10 +19,13 @@
 #include "policy.h"
 #include "request.h"
 
-enum { REPLY_BYTES_MAX = 1 << 16 }; /* Envoy takes 60 KiB of headers by default */
+/* The body of a rule (64 KiB) and what its templates take from a request, several times.  Pages are
+ * touched only where a reply is written. */
+enum { REPLY_BYTES_MAX = 256 << 10 };
 
-/* Bytes in `arena`, or {NULL, 0} when they or REPLY_BYTES_MAX are used up: the caller then sends
- * reply_oversize(). */
+/* Bytes in `arena`.  A denial that does not fit is built again without the rule's body and
+ * metadata: status, headers, rule and reason stay.  {NULL, 0} when the arena or REPLY_BYTES_MAX do
+ * not suffice all the same: the caller then sends reply_oversize(). */
 struct str reply_build(const struct policy *policy, const struct request *request,
                        const struct decision *decision, struct str decision_id,
                        struct arena *arena);

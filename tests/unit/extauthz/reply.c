@@ -25,6 +25,14 @@ static const char POLICY[] =
     "  - id: plain\n"
     "    when: {http.path: /plain}\n"
     "    then: deny\n"
+    "  - id: long\n"
+    "    when: {http.path: {prefix: /long}}\n"
+    "    then: deny\n"
+    "    metadata: {path: \"%{http.path}\"}\n"
+    "    respond:\n"
+    "      status: 410\n"
+    "      body: \"%{http.path} %{http.path}\"\n"
+    "      headers: {retry-after: \"9\", x-host: \"%{http.host}\"}\n"
     "  - id: known\n"
     "    when: {fingerprint.state: verified}\n"
     "    then: continue\n"
@@ -50,7 +58,7 @@ struct fixture {
     struct request request;
     struct decision decision;
     check_response *response;
-    char wire[1 << 17];
+    char wire[1 << 20];
 };
 
 static int set_up(void **state)
@@ -333,6 +341,51 @@ static void an_oversize_reply_denies_also_when_names_do_not_fit(void **state)
     assert_int_equal(f->response->denied_response->status->code, 431);
 }
 
+/* What 64 KiB used to be too small for: a long body and a long path, several times. */
+static void a_long_denial_is_whole(void **state)
+{
+    static char path[65000];
+    struct fixture *f = *state;
+    const struct check_wire check = {.has_http = true, .path = path};
+
+    (void)snprintf(path, sizeof(path), "/long/%064900d", 0);
+    answer(f, &check, false);
+    assert_int_equal(f->response->denied_response->status->code, 410);
+    assert_int_equal(strlen(f->response->denied_response->body), 2 * strlen(path) + 1);
+    assert_string_equal(metadata(f, "path"), path);
+}
+
+static void a_denial_that_does_not_fit_loses_body_and_metadata(void **state)
+{
+    static char path[150000];
+    struct fixture *f = *state;
+    const struct check_wire check = {.has_http = true, .path = path, .host = STR("h")};
+
+    (void)snprintf(path, sizeof(path), "/long/%0149000d", 0);
+    answer(f, &check, false);
+    assert_int_equal(f->response->status->code, 7);
+    assert_int_equal(f->response->denied_response->status->code, 410);
+    assert_string_equal(f->response->denied_response->body, "");
+    assert_string_equal(check_header_value(f->response->denied_response->headers, 2, "retry-after"),
+                        "9");
+    assert_null(metadata(f, "path"));
+    assert_string_equal(metadata(f, "rule"), "long");
+    assert_string_equal(metadata(f, "reason"), "rule");
+    assert_string_equal(metadata(f, "verdict"), "deny");
+}
+
+static void a_denial_that_does_not_fit_without_them_either_is_none(void **state)
+{
+    static char host[REPLY_BYTES_MAX];
+    struct fixture *f = *state;
+    const struct check_wire check = {
+        .has_http = true, .path = "/long", .host = {host, sizeof(host)}};
+
+    memset(host, 'a', sizeof(host));
+    arena_reset(&f->arena);
+    assert_null(reply_in(f, &check, true, &f->arena).ptr);
+}
+
 static void a_reply_that_grows_too_large_is_none(void **state)
 {
     static char host[REPLY_BYTES_MAX];
@@ -356,7 +409,8 @@ static void a_small_arena_gives_no_reply(void **state)
     struct str reply = {NULL, 0};
     size_t cap = 0;
 
-    for (; !reply.ptr && cap < (1 << 17); cap += cap < 8192 || cap > REPLY_BYTES_MAX ? 1 : 64) {
+    for (; !reply.ptr && cap < 2 * REPLY_BYTES_MAX;
+         cap += cap < 8192 || cap > REPLY_BYTES_MAX ? 1 : 256) {
         struct arena arena;
 
         assert_int_equal(arena_init(&arena, cap), 0);
@@ -364,7 +418,7 @@ static void a_small_arena_gives_no_reply(void **state)
         assert_true(!reply.ptr || (reply.len > 4 && memcmp(reply.ptr, "\x0a\x02\x08\x07", 4) == 0));
         arena_done(&arena);
     }
-    assert_true(cap > REPLY_BYTES_MAX && cap < (1 << 17));
+    assert_true(cap > REPLY_BYTES_MAX && cap < 2 * REPLY_BYTES_MAX);
 }
 
 #define REPLY_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -385,6 +439,9 @@ int main(void)
         REPLY_TEST(the_network_filter_gets_status_and_metadata_alone),
         REPLY_TEST(an_oversize_reply_denies_with_431),
         REPLY_TEST(an_oversize_reply_denies_also_when_names_do_not_fit),
+        REPLY_TEST(a_long_denial_is_whole),
+        REPLY_TEST(a_denial_that_does_not_fit_loses_body_and_metadata),
+        REPLY_TEST(a_denial_that_does_not_fit_without_them_either_is_none),
         REPLY_TEST(a_reply_that_grows_too_large_is_none),
         REPLY_TEST(a_small_arena_gives_no_reply),
     };
