@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two network namespaces joined by a veth pair, and the real programs that run in them.
 
-    client  10.77.0.2, fd00:77::2  ----veth----  10.77.0.1, fd00:77::1  server
-            clients, attackers                    synauthz, Envoy, an upstream
+    client  10.77.N.2, fd00:77:N::2  ----veth----  10.77.N.1, fd00:77:N::1  server
+            clients, attackers                      synauthz, Envoy, an upstream
 
 run_privately() runs a script in process and mount namespaces of its own, with a /run of its own: when it ends, for
 whatever reason, the kernel takes everything away that it made - processes, network namespaces, sockets, BPF links.
-So there is no clean-up code here that could be skipped, and any number of labs run side by side.
+So there is no clean-up code here that could be skipped, and labs run side by side: each has a number N of its own,
+because synauthz follows the sockets of all namespaces, and would have to call a tuple that lives in two ambiguous.
 
 The demo and the end-to-end tests share this file.
 """
@@ -15,6 +16,7 @@ import contextlib
 import ctypes
 import http.client
 import os
+import random
 import re
 import signal
 import socket
@@ -27,12 +29,13 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 PORT, UPSTREAM_PORT = 8080, 9000
 SERVER_DEVICE, CLIENT_DEVICE = "lab-server", "lab-client"
-SERVER_IPV4, SERVER_IPV6 = "10.77.0.1", "fd00:77::1"
-CLIENT_IPV4, CLIENT_IPV6 = "10.77.0.2", "fd00:77::2"
 SOCKET = "/run/synauthz/authz.sock"
 SCRATCH = "/run/lab"
 
-INSIDE = "SYNAUTHZ_LAB_INSIDE"
+INSIDE = "SYNAUTHZ_LAB_INSIDE"  # in the environment of the run inside: the lab's number
+NUMBER = os.environ.pop(INSIDE, "")
+SERVER_IPV4, SERVER_IPV6 = f"10.77.{NUMBER}.1", f"fd00:77:{NUMBER}::1"
+CLIENT_IPV4, CLIENT_IPV6 = f"10.77.{NUMBER}.2", f"fd00:77:{NUMBER}::2"
 PRIVATELY = "setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --mount-proc".split()
 CLONE_NEWNET = 0x40000000
 NOBODY = 65534
@@ -45,12 +48,12 @@ class LabError(Exception):
 
 def run_privately():
     """Runs this script again inside namespaces of its own and exits with its status; returns when it is that run."""
-    if os.environ.get(INSIDE) == "1" and os.getpid() == 1:  # never mount anything anywhere else
+    if NUMBER and os.getpid() == 1:  # never mount anything anywhere else
         _private_run()
         return
     if os.geteuid() != 0:
         sys.exit("must be root: network namespaces and BPF programs are made")
-    child = subprocess.Popen([*PRIVATELY, sys.executable, "-u", *sys.argv], env={**os.environ, INSIDE: "1"})
+    child = subprocess.Popen([*PRIVATELY, sys.executable, "-u", *sys.argv], env={**os.environ, INSIDE: number_of_lab()})
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _frame: sys.exit(128 + number))
     try:
@@ -61,8 +64,12 @@ def run_privately():
     sys.exit(status if status >= 0 else 128 - status)
 
 
+def number_of_lab():
+    """By chance: process numbers repeat in the namespaces that tests/run makes."""
+    return str(random.randint(1, 250))
+
+
 def _private_run():
-    os.environ.pop(INSIDE)
     sh("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run")
     for folder in ("/run/netns", "/run/synauthz", SCRATCH):
         os.mkdir(folder, 0o755)
