@@ -33,8 +33,8 @@ struct request {
     size_t variant_count;
 };
 
-/* Envoy always sends attributes: a message without them, such as one of no bytes, is malformed, for a
- * broken frame must not turn a denial into what the policy does by default.
+/* A message without attributes, such as one of no bytes, is malformed.  Envoy always sends them,
+ * and a broken frame must not turn a denial into what the policy does by default.
  *
  * `wire` and `policy` must outlive the request; all of it lives in `arena`. */
 enum request_status request_decode(struct str wire, const struct policy *policy,
