@@ -6,6 +6,7 @@
 #include <grpc/slice_buffer.h>
 #include <grpc/support/alloc.h>
 #include <grpc/support/time.h>
+#include <sys/socket.h>
 
 #include "health_rpc.h"
 #include "num.h"
@@ -133,31 +134,33 @@ static struct answer answer(struct call *call)
 
 /* --- sending ---------------------------------------------------------------------------------- */
 
-/* The socket of a connection that we handed to gRPC: its peer is then "fd:NUMBER".  -1: not one of
- * ours, or not TCP. */
-static int tcp_socket_of(const struct call *call)
+/* The socket of a connection that we handed to gRPC: its peer is then "fd:NUMBER", and the number
+ * is not used again before the connection's last call has ended.  -1: not one of ours. */
+static int socket_of(const struct call *call, enum socket_kind *ret_kind)
 {
     const struct call_shared *shared = call->port->shared;
     char *peer = grpc_call_get_peer(call->grpc);
     struct str name = str_from(peer);
     uint64_t fd = 0;
-    bool found =
-        str_has_prefix(name, STR("fd:")) && shared->tcp_count > 0 &&
-        num_parse_u64(str_from_offset(name, 3), 0, (uint64_t)shared->tcp_count - 1, &fd) == 0 &&
-        atomic_load_explicit(&shared->tcp[fd], memory_order_relaxed);
 
+    *ret_kind = SOCKET_OTHER;
+    if (str_has_prefix(name, STR("fd:")) && shared->socket_count > 0 &&
+        num_parse_u64(str_from_offset(name, 3), 0, (uint64_t)shared->socket_count - 1, &fd) == 0)
+        *ret_kind =
+            (enum socket_kind)atomic_load_explicit(&shared->sockets[fd], memory_order_relaxed);
     gpr_free(peer);
-    return found ? (int)fd : -1;
+    return *ret_kind == SOCKET_OTHER ? -1 : (int)fd;
 }
 
 static void gather_reply(struct call *call)
 {
+    enum socket_kind kind;
     int fd;
 
     if (!cork_is_gathering(&call->port->cork))
         return;
-    fd = tcp_socket_of(call);
-    if (fd >= 0)
+    fd = socket_of(call, &kind);
+    if (kind == SOCKET_TCP)
         cork_reply(&call->port->cork, fd);
 }
 
@@ -251,6 +254,8 @@ static void on_matched(struct call *call)
     atomic_fetch_add_explicit(&call->port->counts.in_flight, 1, memory_order_relaxed);
     cork_on_request(&call->port->cork);
     call->state = CALL_REPLYING;
+    call->sweeps = 0;
+    call->is_overdue = false;
     answered = answer(call);
     release_request(call);
     send_answer(call, &answered);
@@ -273,7 +278,7 @@ static void on_finished(struct call *call)
     grpc_call_unref(call->grpc);
     call->grpc = NULL;
     atomic_fetch_sub_explicit(&call->port->counts.in_flight, 1, memory_order_relaxed);
-    call_arm(call);
+    call->state = CALL_IDLE;
 }
 
 void call_on_event(struct call *call, bool success)
@@ -286,4 +291,27 @@ void call_on_event(struct call *call, bool success)
         on_matched(call);
     else
         call->state = CALL_IDLE; /* the server shuts down */
+}
+
+static gpr_timespec deadline_of(const struct call *call)
+{
+    return call->kind == CALL_UNKNOWN ? call->details.deadline : call->deadline;
+}
+
+bool call_sweep(struct call *call, unsigned sweeps_max)
+{
+    enum socket_kind kind;
+
+    if (call->is_overdue) {
+        if (call->fd >= 0)
+            (void)shutdown(call->fd, SHUT_RDWR);
+        return false;
+    }
+    call->sweeps++;
+    if (call->sweeps < sweeps_max && !is_late(deadline_of(call)))
+        return false;
+    call->is_overdue = true;
+    call->fd = socket_of(call, &kind); /* gRPC does not know it any more afterwards */
+    (void)grpc_call_cancel(call->grpc, NULL);
+    return true;
 }

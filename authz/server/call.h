@@ -4,8 +4,7 @@
  *          call_arm()             matched: the whole work, one batch
  *     IDLE ----------> WAITING ------------------------------------> REPLYING
  *      ^                  | the server shuts down                        | sent, or cancelled
- *      +------------------+---------------------------------------------+-> armed again, unless
- *                                                                           the server drains
+ *      +------------------+---------------------------------------------+
  *
  * Two events of the completion queue for each call, which is the least there can be: the method is
  * registered, so that the message comes with the call, and everything that is sent goes in one
@@ -28,12 +27,15 @@ enum call_kind {
 
 enum call_state { CALL_IDLE = 0, CALL_WAITING, CALL_REPLYING };
 
+/* SOCKET_OTHER: not a connection that we accepted. */
+enum socket_kind { SOCKET_OTHER = 0, SOCKET_UNIX, SOCKET_TCP };
+
 /* What the threads share; written by the server. */
 struct call_shared {
     atomic_bool is_serving;  /* what health answers */
-    atomic_bool is_draining; /* finished slots are not armed again */
-    atomic_uchar *tcp;       /* by descriptor: 1 for the TCP connections that we accepted */
-    int tcp_count;
+    atomic_bool is_draining; /* slots are not armed any more */
+    atomic_uchar *sockets;   /* enum socket_kind by descriptor; what it is now, or was */
+    int socket_count;
 };
 
 /* How calls ended; written by one thread, read by any. */
@@ -66,6 +68,11 @@ struct call {
     grpc_byte_buffer *request; /* NULL: the client sent none */
     grpc_byte_buffer *reply;   /* kept from call to call, empty between them */
     int is_cancelled;
+    unsigned sweeps; /* that have found this reply not taken yet */
+    bool is_overdue; /* it was cancelled */
+    int fd;          /* then: its connection's socket, or -1 */
+
+    struct call *next, *next_idle; /* for the owner's lists */
 };
 
 void call_init(struct call *call, struct call_port *port, enum call_kind kind);
@@ -74,7 +81,13 @@ void call_done(struct call *call);
 /* Wait for a call.  Does nothing while the server drains. */
 void call_arm(struct call *call);
 
-/* An event of the queue whose tag is `call`. */
+/* An event of the queue whose tag is `call`; afterwards it is REPLYING or IDLE. */
 void call_on_event(struct call *call, bool success);
+
+/* Look after a call that is REPLYING: cancel it when it is past its deadline or when `sweeps_max`
+ * of these looks, this one included, have found it so.  A call that was cancelled and is still here
+ * has bytes in a write that does not end: its connection is shut down.  Returns whether the call
+ * was cancelled just now; its event comes as usual. */
+bool call_sweep(struct call *call, unsigned sweeps_max);
 
 #endif

@@ -19,7 +19,7 @@ enum {
     /* Ours beside the connections: standard streams, maps, links, listeners, what gRPC itself
        needs. */
     OTHER_DESCRIPTORS = 64,
-    STREAMS_PER_CONNECTION = 128,
+    STREAMS_PER_CONNECTION = 100,
     /* Bounds what all connections together can make gRPC buffer; one message alone has no limit of
      * its own (minimal_stack), since a client could turn that limit into a gRPC error, which may
      * fail open. */
@@ -122,7 +122,8 @@ static void on_connection(void *context, int fd, bool is_tcp)
 {
     struct server *server = context;
 
-    atomic_store_explicit(&server->shared.tcp[fd], is_tcp, memory_order_relaxed);
+    atomic_store_explicit(&server->shared.sockets[fd], is_tcp ? SOCKET_TCP : SOCKET_UNIX,
+                          memory_order_relaxed);
     worker_add_connection(server->workers[server->next_worker], fd, server->credentials);
     server->next_worker = (server->next_worker + 1) % server->worker_count;
 }
@@ -132,7 +133,7 @@ static int start_acceptor(struct server *server)
     const struct acceptor_config config = {
         .listeners = server->config.listeners,
         .listener_count = server->config.listener_count,
-        .descriptor_limit = server->shared.tcp_count,
+        .descriptor_limit = server->shared.socket_count,
         .on_connection = on_connection,
         .context = server,
     };
@@ -150,9 +151,10 @@ static int new_server(const struct server_config *config, struct server **ret_se
     if (!server)
         return -ENOMEM;
     server->config = *config;
-    server->shared.tcp_count = (int)connections + OTHER_DESCRIPTORS;
-    server->shared.tcp = calloc((size_t)server->shared.tcp_count, sizeof(*server->shared.tcp));
-    if (!server->shared.tcp)
+    server->shared.socket_count = (int)connections + OTHER_DESCRIPTORS;
+    server->shared.sockets =
+        calloc((size_t)server->shared.socket_count, sizeof(*server->shared.sockets));
+    if (!server->shared.sockets)
         return -ENOMEM;
     (void)pthread_mutex_init(&server->gate.lock, NULL);
     (void)pthread_condattr_init(&clock);
@@ -319,7 +321,7 @@ static void release(struct server *server)
     grpc_shutdown_blocking();
     (void)pthread_cond_destroy(&server->gate.opened);
     (void)pthread_mutex_destroy(&server->gate.lock);
-    free(server->shared.tcp);
+    free(server->shared.sockets);
     free(server->workers);
     free(server);
 }

@@ -7,17 +7,7 @@
 #include <stdlib.h>
 
 #include "cleanup.h"
-
-/* Calls that wait to be matched.  At least one burst; more costs time, since Debian's gRPC core
- * looks through all tags of a queue for each event. */
-enum { CHECK_SLOTS = 128, HEALTH_SLOTS = 4, UNKNOWN_SLOTS = 4 };
-
-static const unsigned SLOTS[CALL_KIND_COUNT_] = {
-    [CALL_CHECK] = CHECK_SLOTS,
-    [CALL_HEALTH] = HEALTH_SLOTS,
-    [CALL_UNKNOWN] = UNKNOWN_SLOTS,
-};
-enum { SLOT_COUNT = CHECK_SLOTS + HEALTH_SLOTS + UNKNOWN_SLOTS };
+#include "slots.h"
 
 static const char *const METHODS[CALL_UNKNOWN] = {
     [CALL_CHECK] = "/envoy.service.auth.v3.Authorization/Check",
@@ -28,17 +18,8 @@ struct worker {
     struct call_port port;
     struct worker_gate *gate;
     pthread_t thread;
-    struct call calls[SLOT_COUNT];
+    struct slots slots;
 };
-
-static void init_calls(struct worker *worker)
-{
-    struct call *call = worker->calls;
-
-    for (unsigned kind = 0; kind < CALL_KIND_COUNT_; kind++)
-        for (unsigned i = 0; i < SLOTS[kind]; i++)
-            call_init(call++, &worker->port, (enum call_kind)kind);
-}
 
 static void open_gate(struct worker_gate *gate)
 {
@@ -48,22 +29,28 @@ static void open_gate(struct worker_gate *gate)
     (void)pthread_mutex_unlock(&gate->lock);
 }
 
+static void on_event(struct worker *worker, const grpc_event *event)
+{
+    if (event->tag == worker) /* of the server's shutdown */
+        open_gate(worker->gate);
+    else
+        slots_on_event(&worker->slots, event->tag, event->success);
+}
+
 static void *run(void *context)
 {
     struct worker *worker = context;
-    gpr_timespec forever = gpr_inf_future(GPR_CLOCK_MONOTONIC);
 
-    for (size_t i = 0; i < SLOT_COUNT; i++)
-        call_arm(&worker->calls[i]);
+    slots_arm(&worker->slots);
     for (;;) {
-        grpc_event event = grpc_completion_queue_next(worker->port.queue, forever, NULL);
+        grpc_event event =
+            grpc_completion_queue_next(worker->port.queue, slots_wake_time(&worker->slots), NULL);
 
         if (event.type == GRPC_QUEUE_SHUTDOWN)
             return NULL;
-        if (event.tag == worker) /* of the server's shutdown */
-            open_gate(worker->gate);
-        else
-            call_on_event(event.tag, event.success);
+        if (event.type == GRPC_OP_COMPLETE)
+            on_event(worker, &event);
+        slots_sweep(&worker->slots);
     }
 }
 
@@ -71,8 +58,7 @@ static void *run(void *context)
 static void release(struct worker *worker)
 {
     grpc_completion_queue_destroy(worker->port.queue);
-    for (size_t i = 0; i < SLOT_COUNT; i++)
-        call_done(&worker->calls[i]);
+    slots_done(&worker->slots);
     check_rpc_done(&worker->port.check);
     free(worker);
 }
@@ -116,11 +102,12 @@ int worker_start(const struct worker_config *config, struct worker **ret_worker)
     worker->gate = config->gate;
     worker->port.shared = config->shared;
     start_server(&worker->port, config->args);
-    init_calls(worker);
-    r = pthread_create(&worker->thread, NULL, run, worker);
-    if (r != 0) {
+    r = slots_init(&worker->slots, &worker->port);
+    if (r == 0)
+        r = -pthread_create(&worker->thread, NULL, run, worker);
+    if (r < 0) {
         abandon(TAKE_PTR(worker));
-        return -r;
+        return r;
     }
     *ret_worker = TAKE_PTR(worker);
     return 0;
