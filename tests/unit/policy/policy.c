@@ -60,7 +60,8 @@ static struct policy *new_policy(const struct rule_row *rows, size_t count, enum
     for (size_t i = 0; i < HEADER_SLOTS; i++)
         assert_int_equal(name_table_add(&policy->header_slots, str_from_offset(STR("xyz"), i)), i);
     for (size_t i = 0; i < METADATA_SLOTS; i++)
-        assert_int_equal(name_table_add(&policy->metadata_slots, str_from_offset(STR("xyz"), i)), i);
+        assert_int_equal(name_table_add(&policy->metadata_slots, str_from_offset(STR("xyz"), i)),
+                         i);
     for (size_t i = 0; i < count; i++) {
         struct rule *rule = &policy->rules[policy->rule_count++];
 
