@@ -20,9 +20,15 @@ enum {
        needs. */
     OTHER_DESCRIPTORS = 64,
     STREAMS_PER_CONNECTION = 100,
-    /* Bounds what all connections together can make gRPC buffer; one message alone has no limit of
-     * its own (minimal_stack), since a client could turn that limit into a gRPC error, which may
-     * fail open. */
+    /* Bounds the messages that all connections together make gRPC buffer while they arrive.  Beyond
+     * it, which one message of about 62 MB is by itself, streams are reset: a gRPC error, so that
+     * Envoy's failure mode decides.  A limit for one message (minimal_stack has none) would do the
+     * same at a smaller size; so anything up to the quota is read, and denied from
+     * REQUEST_BYTES_MAX on.
+     *
+     * Not bounded by it, in Debian's C core: headers in CONTINUATION frames without an end, and the
+     * calls of a client that goes on asking and never reads, until slots.h shuts its connection
+     * down.  Either can take all memory there is, so the port is for Envoy alone (README). */
     QUOTA_BYTES = 64 << 20,
     /* Envoy's connection_keepalive is usually 10 s or more; pings more frequent than this are
        abuse. */
