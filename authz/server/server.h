@@ -25,7 +25,9 @@ struct server_config {
     struct policy_store *store;      /* borrowed */
     const struct syn_source *source; /* borrowed */
     enum on_fault on_fault;
-    unsigned max_connections; /* 0: the default; about: other descriptors count too */
+    /* 0: the default.  About, since other descriptors count too; fewer where RLIMIT_NOFILE is low
+     */
+    unsigned max_connections;
 };
 
 enum { SERVER_MAX_CONNECTIONS = 4096 };
@@ -37,8 +39,10 @@ struct server_counts {
 };
 
 /* Initialises gRPC, starts the threads and accepts.  Call it after privileges were given up.  When
- * it returns 0, calls are answered.  The threads take no signals.  With more than one thread the
- * environment variable GRPC_POLL_STRATEGY is set unless it is there. */
+ * it returns 0, calls are answered.  Raises the soft RLIMIT_NOFILE to the hard one; some
+ * descriptors below it are never taken by connections, so that files can be opened at any time. The
+ * threads take no signals.  With more than one thread the environment variable GRPC_POLL_STRATEGY
+ * is set unless it is there. */
 int server_start(const struct server_config *config, struct server **ret_server, struct diag *diag);
 
 /* What health answers: true from the start, false from server_stop() on.  Saying false some time
