@@ -8,21 +8,15 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 
 #include "acceptor.h"
 #include "cleanup.h"
-#include "oplog.h"
+#include "descriptors.h"
 #include "worker.h"
 
 enum {
-    /* Ours beside the connections: standard streams, maps, links, listeners, what gRPC itself
-       needs. */
-    OTHER_DESCRIPTORS = 64,
-    /* Never taken by connections: a reload opens files, however many clients there are. */
-    RESERVED_DESCRIPTORS = 32,
     STREAMS_PER_CONNECTION = 100,
     /* Bounds the messages that all connections together make gRPC buffer while they arrive.  Beyond
      * it, which one message of about 62 MB is by itself, streams are reset: a gRPC error, so that
@@ -151,41 +145,6 @@ static int start_acceptor(struct server *server)
     return acceptor_start(&config, &server->acceptor);
 }
 
-/* The process may then have as many descriptors as its hard limit says. */
-static int raise_descriptor_limit(rlim_t *ret_limit)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return -errno;
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit); /* else it stays as it is */
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return -errno;
-    *ret_limit = limit.rlim_cur;
-    return 0;
-}
-
-/* Connections have descriptors below the returned number. */
-static int limit_connections(unsigned connections, int *ret_limit, struct diag *diag)
-{
-    rlim_t wanted = (rlim_t)connections + OTHER_DESCRIPTORS, allowed;
-    int r = raise_descriptor_limit(&allowed);
-
-    if (r < 0)
-        return diag_set(diag, r, "cannot read the limit of open files: %s", strerror(-r));
-    if (allowed <= 2 * RESERVED_DESCRIPTORS)
-        return diag_set(diag, -EMFILE, "the limit of open files, %ju, is too low",
-                        (uintmax_t)allowed);
-    if (wanted > allowed - RESERVED_DESCRIPTORS) {
-        wanted = allowed - RESERVED_DESCRIPTORS;
-        oplog_info("fewer than %u connections: the limit of open files is %ju", connections,
-                   (uintmax_t)allowed);
-    }
-    *ret_limit = (int)wanted;
-    return 0;
-}
-
 static int new_server(const struct server_config *config, int descriptor_limit,
                       struct server **ret_server)
 {
@@ -234,7 +193,7 @@ int server_start(const struct server_config *config, struct server **ret_server,
     sigset_t all, before;
     int descriptor_limit, r;
 
-    r = limit_connections(config->max_connections ? config->max_connections
+    r = descriptors_limit(config->max_connections ? config->max_connections
                                                   : SERVER_MAX_CONNECTIONS,
                           &descriptor_limit, diag);
     if (r < 0)
