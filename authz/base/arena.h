@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bump allocator with a hard cap, for what lives exactly as long as one call.
  *
- * One block, taken once.  Nothing is freed singly; arena_reset() forgets everything at once.  When the
- * cap is reached arena_alloc() answers NULL and `exhausted` stays set until the reset, so that a
- * caller deep inside a decoder may ignore it and the call asks once at the end.
- * One thread at a time. */
+ * One block, taken once.  Nothing is freed singly; arena_reset() forgets everything at once.  When
+ * the cap is reached arena_alloc() answers NULL and `exhausted` stays set until the reset, so that
+ * a caller deep inside a decoder may ignore it and the call asks once at the end. One thread at a
+ * time. */
 #ifndef ARENA_H
 #define ARENA_H
 

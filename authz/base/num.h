@@ -8,8 +8,8 @@
 
 #include "str.h"
 
-/* Returns 0; -EINVAL when `text` is empty or holds anything but digits; -ERANGE when the number is outside
- * `min`..`max`.  Leading zeros are allowed ("007" is 7). */
+/* Returns 0; -EINVAL when `text` is empty or holds anything but digits; -ERANGE when the number is
+ * outside `min`..`max`.  Leading zeros are allowed ("007" is 7). */
 int num_parse_u64(struct str text, uint64_t min, uint64_t max, uint64_t *ret_value);
 
 /* Same for a TCP port: 1..65535. */

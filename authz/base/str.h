@@ -16,8 +16,11 @@ struct str {
 };
 
 /* Of a string literal, at compile time. */
-#define STR(literal)      ((struct str){"" literal, sizeof(literal) - 1})
-#define STR_INIT(literal) {"" literal, sizeof(literal) - 1}
+#define STR(literal) ((struct str){"" literal, sizeof(literal) - 1})
+#define STR_INIT(literal)                                                                          \
+    {                                                                                              \
+        "" literal, sizeof(literal) - 1                                                            \
+    }
 
 /* For printf: printf("%" PRIstr, STR_ARG(s)).  Longer than INT_MAX bytes is cut. */
 #define PRIstr     ".*s"
@@ -80,8 +83,8 @@ ptrdiff_t str_find_char(struct str s, char c);
  * "empty", a used-up rest has ptr NULL. */
 bool str_next_field(struct str *rest, char separator, struct str *ret_field);
 
-/* Edit distance (insert, delete, replace, swap of neighbours), for "did you mean".  Texts longer than 64
- * bytes count as infinitely far apart (returns SIZE_MAX). */
+/* Edit distance (insert, delete, replace, swap of neighbours), for "did you mean".  Texts longer
+ * than 64 bytes count as infinitely far apart (returns SIZE_MAX). */
 size_t str_distance(struct str a, struct str b);
 
 /* Heap copy with a NUL at the end, or NULL without memory. */

@@ -24,18 +24,20 @@ enum exit_status cli_complain(enum exit_status status, const struct diag *diag)
 
 static void print_help(FILE *out)
 {
-    (void)fputs("usage: synauthz VERB [OPTION...] [ARGUMENT...]\n\n"
-                "Envoy's external authorization by the client's TCP SYN: finds the SYN of the very\n"
-                "connection that a request came in on, computes its p0f signature, and lets a policy\n"
-                "allow, deny or enrich the request.\n\n"
-                "verbs:\n",
-                out);
+    (void)fputs(
+        "usage: synauthz VERB [OPTION...] [ARGUMENT...]\n\n"
+        "Envoy's external authorization by the client's TCP SYN: finds the SYN of the very\n"
+        "connection that a request came in on, computes its p0f signature, and lets a policy\n"
+        "allow, deny or enrich the request.\n\n"
+        "verbs:\n",
+        out);
     for (size_t i = 0; i < VERB_COUNT; i++)
         (void)fprintf(out, "  %-12s %s\n", VERBS[i]->name, VERBS[i]->summary);
-    (void)fputs("\n`synauthz VERB --help` explains each.\n"
-                "exit status: 0 ok, 1 unexpected failure, 2 bad usage, 3 invalid configuration, policy,\n"
-                "database or capture file, 4 a test, check or look-up had a negative answer\n",
-                out);
+    (void)fputs(
+        "\n`synauthz VERB --help` explains each.\n"
+        "exit status: 0 ok, 1 unexpected failure, 2 bad usage, 3 invalid configuration, policy,\n"
+        "database or capture file, 4 a test, check or look-up had a negative answer\n",
+        out);
 }
 
 static void print_verb_help(const struct verb *verb, FILE *out)

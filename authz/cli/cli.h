@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The program's verbs.
  *
- * Results go to standard output, messages to standard error.  Each verb is one file, verb_<name>.c, that
- * defines one `const struct verb`; cli.c holds the table of them. */
+ * Results go to standard output, messages to standard error.  Each verb is one file, verb_<name>.c,
+ * that defines one `const struct verb`; cli.c holds the table of them. */
 #ifndef CLI_H
 #define CLI_H
 
@@ -22,8 +22,8 @@ struct verb {
     const char *synopsis;    /* behind the verb's name */
     const char *description; /* paragraphs of --help, each line ends with a newline */
     const struct option_table *options;
-    size_t options_size;     /* of the struct that the table's offsets are into */
-    const void *defaults;    /* such a struct; NULL: all zero */
+    size_t options_size;  /* of the struct that the table's offsets are into */
+    const void *defaults; /* such a struct; NULL: all zero */
     size_t operands_min, operands_max;
 
     /* Run with parsed options.  Returns an exit status; prints its own messages (cli_complain). */
@@ -42,9 +42,11 @@ enum output_format { OUTPUT_TEXT = 0, OUTPUT_JSON = 1 };
 extern const char *const OUTPUT_FORMATS[];
 
 /* One row for a verb's option table. */
-#define OPTION_OUTPUT(type, field)                                                             \
-    {.name = "output", .letter = 'o', .kind = OPTION_CHOICE, .value = "text|json",                 \
-     .help = "how to print results (default text); JSON is one object per line",                   \
-     .offset = offsetof(type, field), .choices = OUTPUT_FORMATS}
+#define OPTION_OUTPUT(type, field)                                                                 \
+    {                                                                                              \
+        .name = "output", .letter = 'o', .kind = OPTION_CHOICE, .value = "text|json",              \
+        .help = "how to print results (default text); JSON is one object per line",                \
+        .offset = offsetof(type, field), .choices = OUTPUT_FORMATS                                 \
+    }
 
 #endif

@@ -3,8 +3,8 @@
 #ifndef NOTIFY_H
 #define NOTIFY_H
 
-/* `state`: "READY=1", "STOPPING=1", ...  Returns 1 when it was sent, 0 when nobody wants to know, or a negative
- * errno. */
+/* `state`: "READY=1", "STOPPING=1", ...  Returns 1 when it was sent, 0 when nobody wants to know,
+ * or a negative errno. */
 int notify_send(const char *state);
 
 #endif

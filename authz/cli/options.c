@@ -73,9 +73,8 @@ static int store_number(const struct option_spec *spec, const char *value, uint6
                         struct diag *diag)
 {
     if (num_parse_u64(str_from(value), spec->min, spec->max, slot) < 0)
-        return diag_set(diag, -EINVAL,
-                        "--%s %s: expected a number from %" PRIu64 " to %" PRIu64, spec->name,
-                        value, spec->min, spec->max);
+        return diag_set(diag, -EINVAL, "--%s %s: expected a number from %" PRIu64 " to %" PRIu64,
+                        spec->name, value, spec->min, spec->max);
     return 0;
 }
 
@@ -108,7 +107,8 @@ static int store(const struct option_spec *spec, const char *value, void *target
     return -EINVAL;
 }
 
-/* The value of an option: behind '=' or the next argument. `inline_value` NULL means there was no '='. */
+/* The value of an option: behind '=' or the next argument. `inline_value` NULL means there was no
+ * '='. */
 static int take_value(const struct option_spec *spec, const char *inline_value, int argc,
                       char **argv, int *index, const char **ret_value, struct diag *diag)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Command line options as a table: parsing and `--help` both come from it.
  *
- * GNU long options, `--name VALUE` and `--name=VALUE`, no abbreviations; `-h` and one-letter aliases
- * where the table has one; `--` ends the options.  Values are borrowed from argv. */
+ * GNU long options, `--name VALUE` and `--name=VALUE`, no abbreviations; `-h` and one-letter
+ * aliases where the table has one; `--` ends the options.  Values are borrowed from argv. */
 #ifndef OPTIONS_H
 #define OPTIONS_H
 
@@ -27,10 +27,10 @@ struct text_list {
 };
 
 struct option_spec {
-    const char *name;           /* without the dashes */
-    char letter;                /* 0: none */
+    const char *name; /* without the dashes */
+    char letter;      /* 0: none */
     enum option_kind kind;
-    const char *value;          /* how --help calls the value; NULL for a flag */
+    const char *value; /* how --help calls the value; NULL for a flag */
     const char *help;
     size_t offset;              /* of the target in the verb's struct of options */
     const char *const *choices; /* ends with NULL */
@@ -44,9 +44,9 @@ struct option_table {
 
 #define OPTION_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Parse argv[0..argc-1] (behind the verb) into `target`, which holds the defaults; what is not an option goes to
- * `ret_operands`.  Lists are allocated; options_done() frees them.  Returns 0; 1 when `--help` or `-h` was
- * given; -EINVAL with a message. */
+/* Parse argv[0..argc-1] (behind the verb) into `target`, which holds the defaults; what is not an
+ * option goes to `ret_operands`.  Lists are allocated; options_done() frees them.  Returns 0; 1
+ * when `--help` or `-h` was given; -EINVAL with a message. */
 int options_parse(const struct option_table *table, int argc, char **argv, void *target,
                   struct text_list *ret_operands, struct diag *diag);
 void options_done(const struct option_table *table, void *target);
@@ -54,8 +54,8 @@ void options_done(const struct option_table *table, void *target);
 /* The options' part of `--help`. */
 void options_print_help(const struct option_table *table, FILE *out);
 
-/* Splits "80,443" at commas and appends to `list` what each item is; for lists that may be given in both ways.
- * Calls `parse` for each item and stops at its first failure. */
+/* Splits "80,443" at commas and appends to `list` what each item is; for lists that may be given in
+ * both ways. Calls `parse` for each item and stops at its first failure. */
 int options_each_item(const struct text_list *list,
                       int (*parse)(struct str item, void *context, struct diag *diag),
                       void *context, struct diag *diag);

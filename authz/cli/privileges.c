@@ -39,8 +39,8 @@ int identity_parse(struct str text, struct identity *ret_identity, struct diag *
     return 0;
 }
 
-/* Needs CAP_SETPCAP: root has it, a start with ambient capabilities usually not; no_new_privs already keeps
- * the bounding set from mattering there. */
+/* Needs CAP_SETPCAP: root has it, a start with ambient capabilities usually not; no_new_privs
+ * already keeps the bounding set from mattering there. */
 static int empty_bounding_set(struct diag *diag)
 {
     for (cap_value_t cap = 0; cap_get_bound(cap) >= 0; cap++)
@@ -75,8 +75,7 @@ int privileges_lock(struct diag *diag)
     if (r < 0)
         return r;
     if (cap_reset_ambient() < 0)
-        return diag_set(diag, -errno, "cannot clear the ambient capabilities: %s",
-                        strerror(errno));
+        return diag_set(diag, -errno, "cannot clear the ambient capabilities: %s", strerror(errno));
     return clear_inheritable(diag);
 }
 
@@ -94,8 +93,7 @@ static int clear_all_capabilities(struct diag *diag)
 int privileges_drop(const struct identity *identity, struct diag *diag)
 {
     if (geteuid() == 0) {
-        if (setgroups(0, NULL) < 0 ||
-            setresgid(identity->gid, identity->gid, identity->gid) < 0 ||
+        if (setgroups(0, NULL) < 0 || setresgid(identity->gid, identity->gid, identity->gid) < 0 ||
             setresuid(identity->uid, identity->uid, identity->uid) < 0)
             return diag_set(diag, -errno, "cannot become user %u: %s", (unsigned)identity->uid,
                             strerror(errno));

@@ -20,12 +20,14 @@ struct identity {
     gid_t gid;
 };
 
-/* "nobody", "65534": a name's own group, or the number for both where no account has it.  Refuses root. */
+/* "nobody", "65534": a name's own group, or the number for both where no account has it.  Refuses
+ * root. */
 int identity_parse(struct str text, struct identity *ret_identity, struct diag *diag);
 
 int privileges_lock(struct diag *diag);
 
-/* As root becomes `identity`; anybody else stays who they are.  Either way no capability is left. */
+/* As root becomes `identity`; anybody else stays who they are.  Either way no capability is left.
+ */
 int privileges_drop(const struct identity *identity, struct diag *diag);
 
 int privileges_check(struct diag *diag);

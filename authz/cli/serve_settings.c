@@ -11,32 +11,69 @@ enum { THREADS_MAX = 64, REDIRECT_PORT = 15006 /* Istio's sidecar */ };
 
 #define AT(field) offsetof(struct serve_options, field)
 static const struct option_spec SPECS[] = {
-    {.name = "policy", .kind = OPTION_TEXT, .value = "FILE", .offset = AT(policy),
+    {.name = "policy",
+     .kind = OPTION_TEXT,
+     .value = "FILE",
+     .offset = AT(policy),
      .help = "the rules (YAML); read again on SIGHUP"},
-    {.name = "listen", .kind = OPTION_LIST, .value = "ADDR", .offset = AT(listen),
+    {.name = "listen",
+     .kind = OPTION_LIST,
+     .value = "ADDR",
+     .offset = AT(listen),
      .help = "unix:/path[,mode=0660][,group=NAME|GID], unix:@name,\n"
              "IP:PORT or [IP6]:PORT; may be repeated"},
-    {.name = "attach", .kind = OPTION_LIST, .value = "IFACE", .offset = AT(attach),
+    {.name = "attach",
+     .kind = OPTION_LIST,
+     .value = "IFACE",
+     .offset = AT(attach),
      .help = "load the capture programs and attach them to this\n"
              "interface; needs root; may be repeated"},
-    {.name = "port", .kind = OPTION_LIST, .value = "N[,N...]|any", .offset = AT(ports),
+    {.name = "port",
+     .kind = OPTION_LIST,
+     .value = "N[,N...]|any",
+     .offset = AT(ports),
      .help = "capture SYNs to these ports, as on the wire (with --attach)"},
-    {.name = "prefix", .kind = OPTION_LIST, .value = "CIDR[,CIDR...]", .offset = AT(prefixes),
+    {.name = "prefix",
+     .kind = OPTION_LIST,
+     .value = "CIDR[,CIDR...]",
+     .offset = AT(prefixes),
      .help = "capture only SYNs to these destinations (with --attach)"},
-    {.name = "source", .kind = OPTION_TEXT, .value = "pcap:FILE|none", .offset = AT(source),
+    {.name = "source",
+     .kind = OPTION_TEXT,
+     .value = "pcap:FILE|none",
+     .offset = AT(source),
      .help = "without --attach: SYNs of a capture file, or none at all"},
-    {.name = "redirect-port", .kind = OPTION_LIST, .value = "N[,N...]",
+    {.name = "redirect-port",
+     .kind = OPTION_LIST,
+     .value = "N[,N...]",
      .offset = AT(redirect_ports),
      .help = "local ports that connections are REDIRECTed to (default 15006)"},
-    {.name = "user", .kind = OPTION_TEXT, .value = "NAME|UID", .offset = AT(user),
+    {.name = "user",
+     .kind = OPTION_TEXT,
+     .value = "NAME|UID",
+     .offset = AT(user),
      .help = "who to become when started as root (default nobody)"},
-    {.name = "threads", .kind = OPTION_NUMBER, .value = "N", .offset = AT(threads), .min = 1,
-     .max = THREADS_MAX, .help = "threads that answer calls (default 1)"},
-    {.name = "max-pending", .kind = OPTION_NUMBER, .value = "N", .offset = AT(max_pending),
-     .min = 1024, .max = 1 << 24,
+    {.name = "threads",
+     .kind = OPTION_NUMBER,
+     .value = "N",
+     .offset = AT(threads),
+     .min = 1,
+     .max = THREADS_MAX,
+     .help = "threads that answer calls (default 1)"},
+    {.name = "max-pending",
+     .kind = OPTION_NUMBER,
+     .value = "N",
+     .offset = AT(max_pending),
+     .min = 1024,
+     .max = 1 << 24,
      .help = "SYNs that wait for the end of their handshake (default 131072)"},
-    {.name = "max-live", .kind = OPTION_NUMBER, .value = "N", .offset = AT(max_live), .min = 16,
-     .max = 1 << 24, .help = "connections that are kept (default 65536)"},
+    {.name = "max-live",
+     .kind = OPTION_NUMBER,
+     .value = "N",
+     .offset = AT(max_live),
+     .min = 16,
+     .max = 1 << 24,
+     .help = "connections that are kept (default 65536)"},
 };
 #undef AT
 
@@ -64,7 +101,8 @@ static int add_port(struct str item, void *context, struct diag *diag)
         return 0;
     }
     if (num_parse_port(item, &port) < 0)
-        return diag_set(diag, -EINVAL, "--port %" PRIstr ": expected a port from 1 to 65535, or any",
+        return diag_set(diag, -EINVAL,
+                        "--port %" PRIstr ": expected a port from 1 to 65535, or any",
                         STR_ARG(item));
     return port_list_add(&settings->ports, port);
 }
@@ -75,7 +113,8 @@ static int add_redirect_port(struct str item, void *context, struct diag *diag)
     uint16_t port;
 
     if (num_parse_port(item, &port) < 0)
-        return diag_set(diag, -EINVAL, "--redirect-port %" PRIstr ": expected a port from 1 to 65535",
+        return diag_set(diag, -EINVAL,
+                        "--redirect-port %" PRIstr ": expected a port from 1 to 65535",
                         STR_ARG(item));
     return port_list_add(&settings->redirect_ports, port);
 }

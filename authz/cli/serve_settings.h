@@ -29,17 +29,18 @@ struct prefix_list {
 
 /* All zero before serve_settings_read(). */
 struct serve_settings {
-    const struct serve_options *options; /* borrowed: policy, listen, attach, threads and sizes as given */
+    const struct serve_options
+        *options; /* borrowed: policy, listen, attach, threads and sizes as given */
     struct identity identity;
     bool any_port;
     struct port_list ports;
-    struct port_list redirect_ports;     /* never empty */
+    struct port_list redirect_ports; /* never empty */
     struct prefix_list prefixes;
-    const char *pcap_file;               /* NULL: SYNs do not come from a capture file */
+    const char *pcap_file; /* NULL: SYNs do not come from a capture file */
 };
 
-/* Returns 0, or a negative errno with a message about the option that is wrong or missing.  Either way
- * serve_settings_done() frees what was read. */
+/* Returns 0, or a negative errno with a message about the option that is wrong or missing.  Either
+ * way serve_settings_done() frees what was read. */
 int serve_settings_read(const struct serve_options *options, struct serve_settings *ret_settings,
                         struct diag *diag);
 void serve_settings_done(struct serve_settings *settings);

@@ -50,7 +50,7 @@ static void serve_done(struct serve *serve)
     serve_settings_done(&serve->settings);
 }
 
-/* --- up, in the order of privileges.h --------------------------------------------------------------- */
+/* --- up, in the order of privileges.h --------------------------------------------------------- */
 
 /* SIGTERM and SIGINT where there is nothing to finish yet, or no patience to finish it: the default
  * action.  The first process of a container has none. */
@@ -208,8 +208,9 @@ _Noreturn static void rehearse_in_child(struct serve *serve, pid_t parent, struc
     _exit(status == STATUS_OK ? status : cli_complain(status, diag));
 }
 
-/* In a child that has given up its privileges already: would the files open?  Taking over the socket path
- * cannot be undone, so a broken policy has to be found before, and a policy that only root may read as well. */
+/* In a child that has given up its privileges already: would the files open?  Taking over the socket
+ * path cannot be undone, so a broken policy has to be found before, and a policy that only root may
+ * read as well. */
 static enum exit_status rehearse(struct serve *serve, struct diag *diag)
 {
     const pid_t parent = getpid();
@@ -255,7 +256,7 @@ static enum exit_status start(struct serve *serve, struct diag *diag)
     return STATUS_OK;
 }
 
-/* --- running ------------------------------------------------------------------------------------------ */
+/* --- running ---------------------------------------------------------------------------------- */
 
 static void reload(struct serve *serve)
 {

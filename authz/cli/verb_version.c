@@ -74,7 +74,8 @@ const struct verb VERB_VERSION = {
     .name = "version",
     .summary = "print the version, and digests of the BPF objects inside",
     .synopsis = "[-o text|json]",
-    .description = "Compare the digests with those of a release to know which capture programs a host runs.\n",
+    .description =
+        "Compare the digests with those of a release to know which capture programs a host runs.\n",
     .options = &(const struct option_table){SPECS, OPTION_COUNT(SPECS)},
     .options_size = sizeof(struct version_options),
     .run = run,

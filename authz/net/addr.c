@@ -75,7 +75,8 @@ int endpoint_parse(struct str text, struct endpoint *ret_endpoint)
             return -EINVAL;
         host = (struct str){host.ptr + 1, host.len - 2};
     }
-    if (bracketed != (str_find_char(host, ':') >= 0)) /* bare IPv6 is ambiguous, [IPv4] is not a thing */
+    if (bracketed !=
+        (str_find_char(host, ':') >= 0)) /* bare IPv6 is ambiguous, [IPv4] is not a thing */
         return -EINVAL;
     if (addr_parse(host, &endpoint.addr) < 0 ||
         num_parse_port(str_from_offset(text, (size_t)colon + 1), &endpoint.port) < 0)
@@ -111,7 +112,8 @@ int prefix_parse(struct str text, struct prefix *ret_prefix)
     if (addr_parse(host, &prefix.addr) < 0)
         return -EINVAL;
     length = prefix.addr.family == 4 ? 32 : 128;
-    if (slash >= 0 && num_parse_u64(str_from_offset(text, (size_t)slash + 1), 0, length, &length) < 0)
+    if (slash >= 0 &&
+        num_parse_u64(str_from_offset(text, (size_t)slash + 1), 0, length, &length) < 0)
         return -EINVAL;
     prefix.length = (uint8_t)length;
 

@@ -15,8 +15,8 @@ enum health_outcome {
     HEALTH_ANSWERED,
 };
 
-/* `wire` is a HealthCheckRequest; the reply is in `arena`.  A request for which the arena is too small counts as
- * malformed: no prober sends one. */
+/* `wire` is a HealthCheckRequest; the reply is in `arena`.  A request for which the arena is too
+ * small counts as malformed: no prober sends one. */
 enum health_outcome health_rpc_answer(struct str wire, bool is_serving, struct arena *arena,
                                       struct str *ret_reply);
 

@@ -241,8 +241,9 @@ static int name_temporary(struct str path, char ret_name[UNIX_NAME_MAX + 1])
     return 0;
 }
 
-/* The name gets its mode as it is made: Linux takes it from the socket (unix(7)).  A chmod() of the name afterwards
- * would follow a link that whoever may write to the folder has put in its place; lchown() does not. */
+/* The name gets its mode as it is made: Linux takes it from the socket (unix(7)).  A chmod() of the
+ * name afterwards would follow a link that whoever may write to the folder has put in its place;
+ * lchown() does not. */
 static int bind_with_access(int fd, const struct unix_spec *parsed, const char *name)
 {
     int mode = parsed->mode;

@@ -32,8 +32,7 @@ struct bpf_capture {
     struct bpf_capture_maps maps; /* owned once sealed */
 };
 
-/* --- what the programs shall do
- * ------------------------------------------------------------------------ */
+/* --- what the programs shall do --------------------------------------------------------------- */
 
 static int set_ports(int fd, const struct bpf_capture_config *config)
 {
@@ -132,14 +131,15 @@ static int program_maps(const struct bpf_capture_maps *maps,
     return 0;
 }
 
-/* --- where they do it --------------------------------------------------------------------------- */
+/* --- where they do it ---------------------------------------------------------------------------
+ */
 
 /* A BTF tracepoint is opened by the raw call: no libbpf object stays behind to hold the program. */
 static int attach_tracker(struct bpf_capture *capture, unsigned copy, struct diag *diag)
 {
     for (unsigned program = 0; program < TRACKER_PROGRAMS; program++) {
-        int link = bpf_raw_tracepoint_open(
-            NULL, objects_track_program(&capture->objects, copy, program));
+        int link =
+            bpf_raw_tracepoint_open(NULL, objects_track_program(&capture->objects, copy, program));
 
         if (link < 0)
             return diag_set(diag, link, "cannot attach to the kernel's socket events: %s",
@@ -281,8 +281,7 @@ int bpf_capture_start(const struct bpf_capture_config *config, struct bpf_captur
     return 0;
 }
 
-/* --- without the means to do more
- * ----------------------------------------------------------------------- */
+/* --- without the means to do more ------------------------------------------------------------- */
 
 static void close_maps(struct bpf_capture_maps *maps)
 {
@@ -296,9 +295,9 @@ static void close_maps(struct bpf_capture_maps *maps)
     closep(&maps->counters);
 }
 
-/* Freezes the map, so that no descriptor of it can write any more, however it is got (a read-only one could be
- * pinned and opened again for writing); the programs still can.  Returns a second descriptor, good for
- * reading only where we may ask for one, which takes root. */
+/* Freezes the map, so that no descriptor of it can write any more, however it is got (a read-only
+ * one could be pinned and opened again for writing); the programs still can.  Returns a second
+ * descriptor, good for reading only where we may ask for one, which takes root. */
 static int reopen_read_only(int fd)
 {
     LIBBPF_OPTS(bpf_get_fd_by_id_opts, options, .open_flags = BPF_F_RDONLY);
@@ -352,8 +351,7 @@ int bpf_capture_seal(struct bpf_capture *capture, struct diag *diag)
     return 0;
 }
 
-/* --- and the rest
- * --------------------------------------------------------------------------------------- */
+/* --- and the rest ----------------------------------------------------------------------------- */
 
 const struct bpf_capture_maps *bpf_capture_get_maps(const struct bpf_capture *capture)
 {

@@ -172,8 +172,7 @@ static bool find_redirected(const struct map_source *source, const struct tuple_
     return false;
 }
 
-/* --- why there is nothing
- * --------------------------------------------------------------------------------- */
+/* --- why there is nothing --------------------------------------------------------------------- */
 
 /* Returns 1 when the filters let the destination pass, 0 when not, or a negative errno. */
 static int is_captured(const struct map_source *source, const struct flow *flow)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Stands in for libFuzzer where it is not linked: runs the target once over each file of a folder, and over
- * each of its prefixes, so that every build and both compilers see the seeds. */
+/* Stands in for libFuzzer where it is not linked: runs the target once over each file of a folder,
+ * and over each of its prefixes, so that every build and both compilers see the seeds. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

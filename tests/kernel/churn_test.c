@@ -138,8 +138,8 @@ static void start_thread(pthread_t *thread, void *(*function)(void *), void *arg
     assert_int_equal(pthread_create(thread, NULL, function, argument), 0);
 }
 
-/* A close that the kernel did not tell us of is made good for by the end of the socket; hardly ever is neither
- * seen (track.bpf.c). */
+/* A close that the kernel did not tell us of is made good for by the end of the socket; hardly ever
+ * is neither seen (track.bpf.c). */
 static void assert_nothing_was_lost(const struct watch *watch, uint64_t connections)
 {
     for (int i = 0; i < 200 && watch_counter(watch, COUNTER_LIVE_DELETED) < connections; i++)

@@ -204,7 +204,8 @@ static void nobody_can_look_up_and_cannot_forge(void **state)
     stage_done(&stage);
 }
 
-/* Tries, as root, to get a descriptor of the map that can write.  Returns what an update through it says. */
+/* Tries, as root, to get a descriptor of the map that can write.  Returns what an update through it
+ * says. */
 static int write_through_new_descriptor(int read_only_fd)
 {
     struct bpf_map_info info = {0};

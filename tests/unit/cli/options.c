@@ -22,11 +22,25 @@ struct target {
 static const struct option_spec SPECS[] = {
     {.name = "verbose", .kind = OPTION_FLAG, .help = "say more", .offset = AT(verbose)},
     {.name = "file", .kind = OPTION_TEXT, .value = "FILE", .help = "a file", .offset = AT(file)},
-    {.name = "port", .kind = OPTION_LIST, .value = "N[,N...]", .help = "ports", .offset = AT(ports)},
-    {.name = "threads", .kind = OPTION_NUMBER, .value = "N", .help = "one line\nand another",
-     .offset = AT(threads), .min = 1, .max = 8},
-    {.name = "output", .letter = 'o', .kind = OPTION_CHOICE, .value = "text|json", .help = "format",
-     .offset = AT(output), .choices = FORMATS},
+    {.name = "port",
+     .kind = OPTION_LIST,
+     .value = "N[,N...]",
+     .help = "ports",
+     .offset = AT(ports)},
+    {.name = "threads",
+     .kind = OPTION_NUMBER,
+     .value = "N",
+     .help = "one line\nand another",
+     .offset = AT(threads),
+     .min = 1,
+     .max = 8},
+    {.name = "output",
+     .letter = 'o',
+     .kind = OPTION_CHOICE,
+     .value = "text|json",
+     .help = "format",
+     .offset = AT(output),
+     .choices = FORMATS},
 };
 #undef AT
 static const struct option_table TABLE = {SPECS, OPTION_COUNT(SPECS)};
@@ -104,7 +118,9 @@ static void help_wins_wherever_it_stands(void **state)
 
 static void wrong_command_lines_say_what_is_wrong(void **state)
 {
-    static const struct { const char *line, *message; } ROWS[] = {
+    static const struct {
+        const char *line, *message;
+    } ROWS[] = {
         {"--flie a", "unknown option --flie, did you mean --file?"},
         {"--zzz", "unknown option --zzz"},
         {"-x", "unknown option -x"},

@@ -25,7 +25,8 @@ static int read_line(struct run *run, const char *line)
     for (char *word = strtok(run->line, " "); word; word = strtok(NULL, " "))
         run->argv[run->argc++] = word;
     assert_int_equal(options_parse(&SERVE_OPTIONS, run->argc, run->argv, &run->options,
-                                   &run->operands, &run->diag), 0);
+                                   &run->operands, &run->diag),
+                     0);
     return serve_settings_read(&run->options, &run->settings, &run->diag);
 }
 
@@ -42,8 +43,10 @@ static void attach_takes_ports_and_prefixes(void **state)
     struct run run;
 
     (void)state;
-    assert_int_equal(read_line(&run, "--policy p --listen unix:/a --attach eth0 --attach eth1 --port 80,443 "
-                                     "--port 8080 --prefix 192.0.2.0/24,2001:db8::/32"), 0);
+    assert_int_equal(
+        read_line(&run, "--policy p --listen unix:/a --attach eth0 --attach eth1 --port 80,443 "
+                        "--port 8080 --prefix 192.0.2.0/24,2001:db8::/32"),
+        0);
     assert_int_equal(run.settings.ports.count, 3);
     assert_int_equal(run.settings.ports.items[2], 8080);
     assert_false(run.settings.any_port);
@@ -62,7 +65,8 @@ static void any_port_and_other_redirect_ports(void **state)
 
     (void)state;
     assert_int_equal(read_line(&run, "--policy p --listen unix:/a --attach eth0 --port any "
-                                     "--redirect-port 1,2"), 0);
+                                     "--redirect-port 1,2"),
+                     0);
     assert_true(run.settings.any_port);
     assert_int_equal(run.settings.redirect_ports.count, 2);
     done(&run);
@@ -83,13 +87,16 @@ static void a_capture_file_is_a_source(void **state)
 
 static void wrong_command_lines_say_what_to_give(void **state)
 {
-    static const struct { const char *line, *message; } ROWS[] = {
+    static const struct {
+        const char *line, *message;
+    } ROWS[] = {
         {"--listen unix:/a --source none", "--policy FILE is missing"},
         {"--policy p --source none", "--listen ADDR is missing"},
         {"--policy p --listen unix:/a", "where do SYNs come from? give --attach IFACE, --source "
                                         "pcap:FILE or --source none"},
         {"--policy p --listen unix:/a --source pins", "--source pins: expected pcap:FILE or none"},
-        {"--policy p --listen unix:/a --source pcap:", "--source pcap: needs a file behind the colon"},
+        {"--policy p --listen unix:/a --source pcap:",
+         "--source pcap: needs a file behind the colon"},
         {"--policy p --listen unix:/a --attach eth0",
          "--attach needs --port N[,N...] or --port any"},
         {"--policy p --listen unix:/a --attach eth0 --port 80 --source none",

@@ -70,7 +70,8 @@ static void unknown_fields_are_stepped_over(void **state)
 {
     struct str reply;
 
-    assert_int_equal(health_rpc_answer(STR("\x10\x01\x1a\x01z"), true, *state, &reply), HEALTH_ANSWERED);
+    assert_int_equal(health_rpc_answer(STR("\x10\x01\x1a\x01z"), true, *state, &reply),
+                     HEALTH_ANSWERED);
 }
 
 static void a_request_beyond_the_arena_is_refused(void **state)
