@@ -114,6 +114,8 @@ static void end_reply(struct slots *slots, struct call *call)
 
     if (kind->replying-- == USUAL[call->kind])
         slots->short_kinds--;
+    if (call->is_overdue)
+        slots->overdue--;
     if (kind->waiting < USUAL[call->kind])
         arm(kind, call);
     else
@@ -139,9 +141,14 @@ void slots_on_event(struct slots *slots, struct call *call, bool success)
 
 /* --- overdue replies -------------------------------------------------------------------------- */
 
+static bool has_to_sweep(const struct slots *slots)
+{
+    return slots->short_kinds > 0 || slots->overdue > 0;
+}
+
 gpr_timespec slots_wake_time(const struct slots *slots)
 {
-    return slots->short_kinds ? slots->next_sweep : gpr_inf_future(GPR_CLOCK_MONOTONIC);
+    return has_to_sweep(slots) ? slots->next_sweep : gpr_inf_future(GPR_CLOCK_MONOTONIC);
 }
 
 static unsigned sweep_kind(const struct slot_kind *kind)
@@ -159,7 +166,7 @@ void slots_sweep(struct slots *slots)
     gpr_timespec now;
     unsigned cancelled = 0;
 
-    if (slots->short_kinds == 0)
+    if (!has_to_sweep(slots))
         return;
     now = gpr_now(GPR_CLOCK_MONOTONIC);
     if (gpr_time_cmp(now, slots->next_sweep) < 0)
@@ -167,6 +174,7 @@ void slots_sweep(struct slots *slots)
     slots->next_sweep = gpr_time_add(now, gpr_time_from_millis(SWEEP_INTERVAL_MS, GPR_TIMESPAN));
     for (unsigned kind = 0; kind < CALL_KIND_COUNT_; kind++)
         cancelled += sweep_kind(&slots->kinds[kind]);
+    slots->overdue += cancelled;
     if (cancelled)
         oplog_error("calls cancelled because their clients do not take the replies: %u", cancelled);
 }

@@ -6,8 +6,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <poll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -89,8 +89,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* --- HTTP/2 by hand ----------------------------------------------------------------------------
- */
+/* --- HTTP/2 by hand --------------------------------------------------------------------------- */
 
 enum { FRAME_DATA = 0, FRAME_HEADERS = 1, FRAME_SETTINGS = 4, FRAME_WINDOW_UPDATE = 8 };
 enum { END_STREAM = 1, END_HEADERS = 4 };
@@ -134,6 +133,7 @@ static void put_frame(struct bytes *bytes, unsigned type, unsigned flags, uint32
     put(bytes, payload->data, payload->length);
 }
 
+/* Fails when the server does not read for long. */
 static void send_all(int fd, const struct bytes *bytes)
 {
     assert_int_equal(send(fd, bytes->data, bytes->length, MSG_NOSIGNAL), bytes->length);
@@ -144,8 +144,10 @@ static int hold(struct fixture *f, uint32_t window)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct bytes out = {0}, settings = {0}, update = {0};
+    const struct timeval patience = {.tv_sec = 10};
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)), 0);
     memcpy(address.sun_path + 1, f->name, strlen(f->name));
     assert_int_equal(
         connect(fd, (struct sockaddr *)&address,
@@ -311,20 +313,19 @@ static void all_slots_held_are_free_again_after_seconds(void **state)
     assert_true(counts_of(f).cancelled > 0);
 }
 
-/* The bytes are in a write that does not end, where cancelling the call does not help. */
-static void a_client_that_does_not_read_at_all_is_disconnected(void **state)
+/* More bytes than the sockets take, so they are in writes that do not end, where cancelling the call
+ * does not help. */
+static void clients_that_do_not_read_at_all_do_not_silence_others(void **state)
 {
     static char path[6000];
     struct fixture *f = *state;
-    struct ask ask = {.method = CHECK_METHOD, .calls = 600};
-    struct pollfd closed = {.events = POLLRDHUP};
+    struct ask ask = {.method = CHECK_METHOD, .calls = CALLS_EACH};
 
     (void)snprintf(path, sizeof(path), "/%05990d", 0);
     ask.message = wire_for(f, path);
-    closed.fd = hold(f, WINDOW_LARGE);
-    ask_all(closed.fd, &ask);
-    assert_int_equal(poll(&closed, 1, 10000), 1);
-    assert_answered(f, CHECK_METHOD, 2000);
+    for (size_t i = 0; i < SLOTS_MAX / CALLS_EACH + 3; i++)
+        ask_all(hold(f, WINDOW_LARGE), &ask);
+    assert_answered(f, CHECK_METHOD, 20000);
 }
 
 #define SLOTS_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -337,7 +338,7 @@ int main(void)
         SLOTS_TEST(replies_that_wait_for_seconds_are_cancelled),
         SLOTS_TEST(replies_past_their_deadline_are_cancelled),
         SLOTS_TEST(all_slots_held_are_free_again_after_seconds),
-        SLOTS_TEST(a_client_that_does_not_read_at_all_is_disconnected),
+        SLOTS_TEST(clients_that_do_not_read_at_all_do_not_silence_others),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
