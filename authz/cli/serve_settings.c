@@ -160,6 +160,8 @@ static int check_source(const struct serve_options *options, struct diag *diag)
         return diag_set(diag, -EINVAL, "--source %s: expected pcap:FILE or none", source);
     if (source && strcmp(source, "pcap:") == 0)
         return diag_set(diag, -EINVAL, "--source pcap: needs a file behind the colon");
+    if (source && strcmp(source, "pcap:-") == 0) /* it is opened twice */
+        return diag_set(diag, -EINVAL, "--source pcap:- is standard input: expected a file");
     return 0;
 }
 

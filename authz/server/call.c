@@ -7,6 +7,7 @@
 #include <grpc/support/alloc.h>
 #include <grpc/support/time.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "health_rpc.h"
 #include "num.h"
@@ -298,12 +299,20 @@ static gpr_timespec deadline_of(const struct call *call)
     return call->kind == CALL_UNKNOWN ? call->details.deadline : call->deadline;
 }
 
+/* Sockets have inode numbers that are not used again for long. 0: not open. */
+static ino_t socket_inode(int fd)
+{
+    struct stat st;
+
+    return fd >= 0 && fstat(fd, &st) == 0 ? st.st_ino : 0;
+}
+
 bool call_sweep(struct call *call, unsigned sweeps_max)
 {
     enum socket_kind kind;
 
     if (call->is_overdue) {
-        if (call->fd >= 0)
+        if (call->socket && socket_inode(call->fd) == call->socket)
             (void)shutdown(call->fd, SHUT_RDWR);
         return false;
     }
@@ -312,6 +321,7 @@ bool call_sweep(struct call *call, unsigned sweeps_max)
         return false;
     call->is_overdue = true;
     call->fd = socket_of(call, &kind); /* gRPC does not know it any more afterwards */
+    call->socket = socket_inode(call->fd);
     (void)grpc_call_cancel(call->grpc, NULL);
     return true;
 }

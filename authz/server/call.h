@@ -14,6 +14,7 @@
 
 #include <grpc/grpc.h>
 #include <stdatomic.h>
+#include <sys/types.h>
 
 #include "check_rpc.h"
 #include "cork.h"
@@ -71,6 +72,7 @@ struct call {
     unsigned sweeps; /* that have found this reply not taken yet */
     bool is_overdue; /* it was cancelled */
     int fd;          /* then: its connection's socket, or -1 */
+    ino_t socket;    /* and which one that was, since a number is used again */
 
     struct call *next, *next_idle; /* for the owner's lists */
 };

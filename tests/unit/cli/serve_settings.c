@@ -95,6 +95,8 @@ static void wrong_command_lines_say_what_to_give(void **state)
         {"--policy p --listen unix:/a", "where do SYNs come from? give --attach IFACE, --source "
                                         "pcap:FILE or --source none"},
         {"--policy p --listen unix:/a --source pins", "--source pins: expected pcap:FILE or none"},
+        {"--policy p --listen unix:/a --source pcap:-",
+         "--source pcap:- is standard input: expected a file"},
         {"--policy p --listen unix:/a --source pcap:",
          "--source pcap: needs a file behind the colon"},
         {"--policy p --listen unix:/a --attach eth0",
