@@ -313,8 +313,8 @@ static void all_slots_held_are_free_again_after_seconds(void **state)
     assert_true(counts_of(f).cancelled > 0);
 }
 
-/* More bytes than the sockets take, so they are in writes that do not end, where cancelling the call
- * does not help. */
+/* More bytes than the sockets take, so they are in writes that do not end, where cancelling the
+ * call does not help. */
 static void clients_that_do_not_read_at_all_do_not_silence_others(void **state)
 {
     static char path[6000];
