@@ -32,6 +32,7 @@ enum {
        abuse. */
     PING_INTERVAL_MIN_MS = 5000,
     DRAIN_STEP_MS = 20,
+    CUT_AFTER_MS = 500, /* for connections to close by themselves */
     DRAIN_QUIET_STEPS =
         5, /* without a call in flight, so that those on the wire when the GOAWAY left have come */
 };
@@ -310,14 +311,23 @@ static void wait_for_calls(struct server *server, unsigned grace_ms)
     }
 }
 
+/* gRPC closes a connection only when the write in progress has ended, which a client that does not read
+ * puts off for ever.  A number that is another socket by now is one of this process, which ends. */
+static void cut_connections(struct server *server)
+{
+    for (int fd = 0; fd < server->shared.socket_count; fd++)
+        if (atomic_load(&server->shared.sockets[fd]) != SOCKET_OTHER)
+            (void)shutdown(fd, SHUT_RDWR);
+}
+
 static void end_workers(struct server *server, unsigned grace_ms)
 {
     begin_drain(server);
     wait_for_calls(server, grace_ms);
     for (unsigned i = 0; i < server->worker_count; i++)
         worker_cancel(server->workers[i]);
-    while (!wait_at_gate(&server->gate, 1000))
-        ;
+    while (!wait_at_gate(&server->gate, CUT_AFTER_MS))
+        cut_connections(server);
     for (unsigned i = 0; i < server->worker_count; i++)
         worker_freep(&server->workers[i]);
 }

@@ -328,6 +328,19 @@ static void clients_that_do_not_read_at_all_do_not_silence_others(void **state)
     assert_answered(f, CHECK_METHOD, 20000);
 }
 
+/* gRPC keeps a connection until its write has ended; the tear-down would not come back. */
+static void clients_that_do_not_read_do_not_hold_the_end_up(void **state)
+{
+    static char path[6000];
+    struct fixture *f = *state;
+    struct ask ask = {.method = CHECK_METHOD, .calls = CALLS_EACH};
+
+    (void)snprintf(path, sizeof(path), "/%05990d", 0);
+    ask.message = wire_for(f, path);
+    ask_all(hold(f, WINDOW_LARGE), &ask);
+    wait_for_allowed(f, CALLS_EACH);
+}
+
 #define SLOTS_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -339,6 +352,7 @@ int main(void)
         SLOTS_TEST(replies_past_their_deadline_are_cancelled),
         SLOTS_TEST(all_slots_held_are_free_again_after_seconds),
         SLOTS_TEST(clients_that_do_not_read_at_all_do_not_silence_others),
+        SLOTS_TEST(clients_that_do_not_read_do_not_hold_the_end_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
