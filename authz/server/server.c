@@ -311,8 +311,9 @@ static void wait_for_calls(struct server *server, unsigned grace_ms)
     }
 }
 
-/* gRPC closes a connection only when the write in progress has ended, which a client that does not read
- * puts off for ever.  A number that is another socket by now is one of this process, which ends. */
+/* gRPC closes a connection only when the write in progress has ended, which a client that does not
+ * read puts off for ever.  A number that is another socket by now is one of this process, which
+ * ends. */
 static void cut_connections(struct server *server)
 {
     for (int fd = 0; fd < server->shared.socket_count; fd++)
