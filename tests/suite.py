@@ -5,7 +5,7 @@
 usage: tests/run [PART...]
 
   style    rules about the sources, each header by itself, everything with clang without a warning
-  unit     the unit tests and the seeds of the fuzz targets, with sanitizers; no privileges needed
+  unit     the unit tests and the seeds of the fuzz targets, with sanitizers (root: privileges are given up)
   bpf      the BPF programs in this machine's kernel, loaded and sealed: frames in, records out (root)
   capture  the same with real connections, floods and spoofed SYNs, in network namespaces (root)
   e2e      the released program behind a real Envoy, judged by the real p0f (root)
