@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Command line options as a table: parsing and `--help` both come from it.
+/* Command line options as a table: parsing, `--help` and the keys of the configuration file all come
+ * from it.
  *
  * GNU long options, `--name VALUE` and `--name=VALUE`, no abbreviations; `-h` and one-letter
  * aliases where the table has one; `--` ends the options.  Values are borrowed from argv. */
@@ -35,6 +36,13 @@ struct option_spec {
     size_t offset;              /* of the target in the verb's struct of options */
     const char *const *choices; /* ends with NULL */
     uint64_t min, max;
+
+    /* TEXT and LIST: is the value (each comma-separated item of it, with `items`) a good one?  What
+     * it says is prefixed with the option, or with the place in the configuration file. */
+    int (*check)(struct str value, struct diag *diag);
+    bool items;
+
+    bool command_line_only; /* not a key of the configuration file: --config itself, --output */
 };
 
 struct option_table {

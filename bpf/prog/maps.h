@@ -16,6 +16,15 @@ struct {
     __type(value, struct syn_record);
 } pending SEC(".maps");
 
+/* `pending` of the set of maps that this one replaces, for handshakes that began before; without
+ * one it is `pending` itself. */
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 131072);
+    __type(key, struct pending_key);
+    __type(value, struct syn_record);
+} pending_before SEC(".maps");
+
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, 65536);
@@ -56,6 +65,7 @@ struct {
 
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
     __uint(max_entries, 1);
     __type(key, __u32);
     __type(value, struct capture_meta);
@@ -63,22 +73,56 @@ struct {
 
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-    __uint(max_entries, 1);
+    __uint(max_entries, COUNTERS_SIZE);
     __type(key, __u32);
     __type(value, struct capture_counters);
 } counters SEC(".maps");
 
+/* The loader gives it its real size where it is used, on hosts without tracking. */
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 1);
+    __type(key, struct tuple_key);
+    __type(value, struct captured_entry);
+} captured SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, LAST_ISN_CELLS);
+    __type(key, __u32);
+    __type(value, struct last_isn);
+} last_isn SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct limiter);
+} limiter SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct watch_lease);
+} watch SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, 256 * 1024);
+} events SEC(".maps");
+
 #define INLINE static inline __attribute__((always_inline))
 
-INLINE struct capture_counters *own_counters(void)
+INLINE struct capture_counters *own_counters(enum syn_hook hook, __u8 ip_version)
 {
-    return bpf_map_lookup_elem(&counters, &(__u32){0});
+    return bpf_map_lookup_elem(&counters, &(__u32){counters_index(hook, ip_version)});
 }
 
-/* For paths where a second look-up does not matter. */
-INLINE void count(enum capture_counter counter)
+/* For paths where a second look-up does not matter: the tracker's. */
+INLINE void count(enum capture_counter counter, __u8 ip_version)
 {
-    struct capture_counters *own = own_counters();
+    struct capture_counters *own = own_counters(SYN_HOOK_NONE, ip_version);
 
     if (own)
         own->values[counter]++;

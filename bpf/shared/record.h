@@ -10,15 +10,25 @@
 
 #include <linux/types.h>
 
-#define SYN_LAYOUT 1
+/* Of the whole set of maps, and the name of the folder they are pinned in. */
+#ifndef SYN_LAYOUT
+#define SYN_LAYOUT 2
+#endif
+
+/* Of what readers read (live, alias, captured, ports, prefixes, config, meta, counters): a server
+ * follows every set with this one, whatever else has changed. */
+#define READER_LAYOUT 1
 
 #define SYN_OPTIONS_MAX  40 /* a TCP header has at most 60 bytes, 20 of them fixed */
 #define CLAIM_OTHERS_MAX 3
 
-/* Where a SYN was seen. */
+/* Where a SYN was seen: from the wire inwards. */
 enum syn_hook {
-    SYN_HOOK_NONE = 0, /* from a capture file */
+    SYN_HOOK_NONE = 0, /* from a capture file; among the counters: the tracker */
     SYN_HOOK_XDP = 1,
+    SYN_HOOK_TCX = 2,    /* tcx or clsact, ingress */
+    SYN_HOOK_CGROUP = 3, /* cgroup_skb/ingress: behind NAT and routing, in the socket's namespace */
+    SYN_HOOK_COUNT_,
 };
 
 /* What the parser met on the way to the TCP header (syn_record.seen). */
@@ -26,6 +36,7 @@ enum syn_seen {
     SYN_SEEN_VLAN_1 = 1 << 0,
     SYN_SEEN_VLAN_2 = 1 << 1,
     SYN_SEEN_IPV6_EXTENSION = 1 << 2,
+    SYN_SEEN_TUNNEL = 1 << 3, /* inside VXLAN; everything else is of the inner packet */
 };
 
 /* One SYN as it arrived: everything p0f looks at and nothing of the payload. 104 bytes. */
@@ -134,6 +145,47 @@ struct alias_entry {
 };
 _Static_assert(sizeof(struct alias_entry) == 152, "layout of alias_entry");
 
+/* Value of `captured`, an LRU by the wire's tuple: only on hosts where sockets cannot be followed
+ * (capture_config.tracked is 0), and then instead of `pending`.  The first SYN of a tuple stays
+ * until capture_config.captured_ms have passed; nothing proves that it is the connection's.  Same
+ * rules against tearing; the version is syn.seen_ns. */
+struct captured_entry {
+    __u64 version_begin;
+    struct tuple_key key;
+    struct syn_record syn;
+    __u64 version_end;
+};
+_Static_assert(sizeof(struct captured_entry) == 160, "layout of captured_entry");
+
+/* `last_isn`: an array of LAST_ISN_CELLS cells, each the last SYN of the sources that hash to it.
+ * For counting only (conflicts, ISN mismatches, SYNs on live tuples); a collision costs a count. */
+#define LAST_ISN_CELLS 65536
+struct last_isn {
+    __u32 isn;
+    __u32 tag; /* rest of the hash of family, source and port; the lowest bit: it is live */
+};
+_Static_assert(sizeof(struct last_isn) == 8, "layout of last_isn");
+
+/* `limiter`: for each CPU, how many SYNs of a source were recorded in the present second.
+ *
+ * Two rows of cells, indexed by two seeded hashes of the source (IPv6: of its /64); a source is
+ * over its limit when both of its cells are.  What bounds the damage:
+ *
+ *   - nobody is skipped while fewer than capture_config.calm_syns were recorded in this second;
+ *
+ *   - nobody is skipped once a quarter of the cells of either row are over the limit: then the SYNs
+ *     have random sources, the sketch tells nothing any more, and the LRU decides.  So a source
+ *     that keeps its limit is skipped with a probability of at most 1/16. */
+#define LIMITER_ROWS  2
+#define LIMITER_CELLS 2048
+struct limiter {
+    __u64 second;             /* CLOCK_BOOTTIME / 2^30 ns */
+    __u32 recorded;           /* in this second */
+    __u32 over[LIMITER_ROWS]; /* cells over the limit in this second */
+    __u32 zero;
+    __u32 cells[LIMITER_ROWS][LIMITER_CELLS]; /* second (low 16 bits) << 16 | count */
+};
+
 /* `ports`: an array of 1024 __u64, one bit for each destination port: word port / 64, bit port
  * % 64.  All zero captures nothing. */
 #define PORTS_WORDS 1024
@@ -148,64 +200,144 @@ struct prefix_key {
 };
 _Static_assert(sizeof(struct prefix_key) == 20, "layout of prefix_key");
 
-/* The one value of `config`.  All zero captures nothing. */
+/* The one value of `config`.  All zero captures nothing.  The agent replaces it while programs run.
+ */
 struct capture_config {
     __u32 enabled;
     __u32 use_prefixes;
+    __u32 tracked;     /* SYNs go to `pending` for the tracker; 0: to `captured` */
+    __u32 captured_ms; /* how long an entry of `captured` is good */
+    __u32 vxlan_port;  /* host order; 0: VXLAN is not looked into */
+    __u32 syn_rate;    /* SYNs of one source that one CPU records in a second; 0: no limit */
+    __u32 calm_syns;   /* below so many in a second and CPU there is no limit either */
+    __u32 node_hops;   /* routers inside the node, between its wire and the sockets of another
+                          namespace than the agent's; for readers */
+    __u64 limiter_seed;
 };
-_Static_assert(sizeof(struct capture_config) == 8, "layout of capture_config");
+_Static_assert(sizeof(struct capture_config) == 40, "layout of capture_config");
 
 #define META_MAGIC 0x53594e41u /* "SYNA" */
 
-/* The one value of `meta`: who made the maps, for whoever opens them. */
+enum capture_state {
+    CAPTURE_STARTING = 0, /* not to be used yet */
+    CAPTURE_RUNNING,
+    CAPTURE_DEGRADED, /* runs, but a hook that was asked for is not attached (meta.hooks_missing) */
+    CAPTURE_ENDED,    /* detached for good: entries are no longer kept true, do not read them */
+};
+
+/* The one value of `meta`, which is mapped into memory: whoever opens the maps learns here what
+ * they are and whether somebody looks after them.  Each field has one writer: the agent, but for
+ * full_ns. */
 struct capture_meta {
     __u32 magic;
-    __u32 layout; /* SYN_LAYOUT */
+    __u32 layout;        /* SYN_LAYOUT */
+    __u32 reader_layout; /* READER_LAYOUT */
+    __u32 state;         /* enum capture_state */
+    __u32 tracked;       /* as in capture_config */
+    __u32 hooks;         /* attached now */
+    __u32 hooks_missing; /* asked for, and not attached */
+    __u32 owner_pid;     /* of the agent, in its own pid namespace */
     __u32 pending_size;
-    __u32 live_size;
-    __u64 started_ns; /* CLOCK_BOOTTIME: connections older than this have no record */
+    __u32 live_size; /* and of alias */
+    __u32 captured_size;
+    __u32 zero;
+    __u64 generation;   /* one more with each agent that takes the set over */
+    __u64 started_ns;   /* CLOCK_BOOTTIME: connections older than this have no record */
+    __u64 heartbeat_ns; /* CLOCK_BOOTTIME, every second while an agent runs; 0: none ever did */
+    __u64 host_netns;   /* cookie of the agent's network namespace */
+    __u64 full_ns; /* by the programs: CLOCK_BOOTTIME of the last connection that `live` or `alias`
+                      had no room for; 0: none */
     __u8 boot_id[16];
-    __u64 full_ns; /* CLOCK_BOOTTIME of the last connection that `live` or `alias` had no room for;
-                      0: none */
 };
-_Static_assert(sizeof(struct capture_meta) == 48, "layout of capture_meta");
+_Static_assert(sizeof(struct capture_meta) == 104, "layout of capture_meta");
+
+#define HEARTBEAT_STALE_NS 5000000000ull
+
+/* `watch`: programs write to `events` only until then (CLOCK_BOOTTIME), so that a watcher that died
+ * costs nothing. */
+struct watch_lease {
+    __u64 until_ns;
+};
+
+/* What `events` carries: one for each connection that was established on a captured destination
+ * (or, without tracking, for each SYN that was stored). */
+struct watch_event {
+    struct tuple_key key; /* the socket's; without tracking the wire's */
+    __u64 netns;          /* the socket's, 0: not known */
+    __u32 state;          /* enum watch_state */
+    __u32 zero;
+    struct syn_record syn; /* all zero where the state has none */
+};
+_Static_assert(sizeof(struct watch_event) == 160, "layout of watch_event");
+
+enum watch_state {
+    WATCH_VERIFIED = 1,
+    WATCH_NO_SYN,
+    WATCH_AMBIGUOUS,
+    WATCH_MAP_FULL,
+    WATCH_CAPTURED
+};
 
 /* Index into capture_counters.  Every way a packet or a socket can end is counted, but for packets
  * that are not of interest at all (no TCP SYN), and only while capture is enabled. */
 enum capture_counter {
+    /* by the hooks */
     COUNTER_SYN_SEEN = 0, /* SYNs that passed the port and prefix filters, sound or not */
     COUNTER_SYN_STORED,
     COUNTER_SYN_RETRANSMIT, /* same source and ISN already pending: the first one is kept */
+    COUNTER_SYN_CONFLICT,   /* another ISN than the last SYN of that source and port (last_isn) */
+    COUNTER_SYN_ON_LIVE,    /* the same while that one's connection lives */
     COUNTER_SYN_FILTERED_PORT,
     COUNTER_SYN_FILTERED_PREFIX,
-    COUNTER_SYN_INSERT_FAILED,
-    COUNTER_SYN_BAD_FLAGS,      /* SYN together with FIN or RST */
-    COUNTER_SYN_BAD_OFFSET,     /* data offset below 5 or beyond the packet */
-    COUNTER_SYN_BAD_LENGTH,     /* the IP length leaves no room for a TCP header */
-    COUNTER_SYN_TRUNCATED,      /* the IP length says more than there is */
-    COUNTER_SYN_WITH_PAYLOAD,   /* TCP Fast Open */
-    COUNTER_IP_BAD_HEADER,      /* version or header length cannot be */
-    COUNTER_IP_FRAGMENT,        /* of TCP packets */
-    COUNTER_IP_CUT_OFF,         /* the data ends before the TCP header does */
-    COUNTER_IPV6_EXTENSION,     /* SYNs behind extension headers that were walked */
-    COUNTER_IPV6_TOO_DEEP,      /* more extension headers than the parser walks */
-    COUNTER_VLAN_TOO_DEEP,      /* a third VLAN tag */
-    COUNTER_PROMOTED,           /* pending -> live */
-    COUNTER_PROMOTE_NO_SYN,     /* ESTABLISHED on a captured port without a pending SYN */
-    COUNTER_PROMOTE_SHARED,     /* the tuple is held by a socket of another namespace */
-    COUNTER_CLAIM_CROWDED,      /* by more of them than a claim has places for */
+    COUNTER_SYN_RATE_SKIPPED,
+    COUNTER_SYN_RATE_ALLOWED, /* recorded while the limiter was asked (not calm) */
+    COUNTER_SYN_INSERT_NO_MEMORY,
+    COUNTER_SYN_INSERT_FAILED, /* for another reason */
+    COUNTER_SYN_BAD_FLAGS,     /* SYN together with FIN or RST */
+    COUNTER_SYN_BAD_OFFSET,    /* data offset below 5 or beyond the packet */
+    COUNTER_SYN_BAD_LENGTH,    /* the IP length leaves no room for a TCP header */
+    COUNTER_SYN_TRUNCATED,     /* the IP length says more than there is */
+    COUNTER_SYN_WITH_PAYLOAD,  /* TCP Fast Open */
+    COUNTER_IP_BAD_HEADER,     /* version or header length cannot be */
+    COUNTER_IP_FRAGMENT,       /* of TCP packets */
+    COUNTER_IP_CUT_OFF,        /* the data ends before the TCP header does */
+    COUNTER_IPV6_EXTENSION,    /* SYNs behind extension headers that were walked */
+    COUNTER_IPV6_TOO_DEEP,     /* more extension headers than the parser walks */
+    COUNTER_VLAN_TOO_DEEP,     /* a third VLAN tag */
+    COUNTER_TUNNEL_UNPARSED,   /* IP in IP, GRE, Geneve, VXLAN that is not looked into */
+    COUNTER_TUNNEL_PARSED,     /* SYNs found inside VXLAN */
+    COUNTER_LINK_UNPARSED,     /* MPLS, PPPoE */
+    /* by the tracker */
+    COUNTER_PROMOTED,             /* pending -> live */
+    COUNTER_PENDING_TAKEN,        /* entries that left `pending` this way */
+    COUNTER_PROMOTE_NO_SYN,       /* ESTABLISHED on a captured port without a pending SYN */
+    COUNTER_PROMOTE_ISN_MISMATCH, /* of those: the last SYN of that source had another ISN */
+    COUNTER_PROMOTE_SHARED,       /* the tuple is held by a socket of another namespace */
+    COUNTER_CLAIM_CROWDED,        /* by more of them than a claim has places for */
+    COUNTER_LIVE_STORED,
     COUNTER_LIVE_INSERT_FAILED, /* map full */
+    COUNTER_LIVE_DELETED,
+    COUNTER_LIVE_DELETE_MISS, /* CLOSE of a captured destination whose entry was not there */
+    COUNTER_LIVE_REPLACED,    /* a socket of the same scope has the tuple now: the first one's close
+                                 was not seen */
     COUNTER_ALIAS_STORED,
     COUNTER_ALIAS_INSERT_FAILED,
-    COUNTER_LIVE_DELETED,
-    COUNTER_LIVE_REPLACED, /* a socket of the same scope has the tuple now: the first one's close
-                              was not seen */
+    COUNTER_ALIAS_DELETED,
+    COUNTER_WATCH_LOST, /* events that the ring had no room for */
     COUNTER_COUNT_,
 };
 
-/* The one value of `counters`, for each CPU. */
+/* The value of `counters`, for each CPU; its index is counters_index(). */
 struct capture_counters {
     __u64 values[COUNTER_COUNT_];
 };
+
+#define COUNTERS_SIZE (SYN_HOOK_COUNT_ * 2)
+
+static inline __attribute__((always_inline)) __u32 counters_index(enum syn_hook hook,
+                                                                  __u8 ip_version)
+{
+    return (__u32)hook * 2 + (ip_version == 6);
+}
 
 #endif
