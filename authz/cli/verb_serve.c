@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
-#include "loader.h"
+#include "local_capture.h"
 #include "map_source.h"
 #include "notify.h"
 #include "oplog.h"
@@ -29,7 +29,7 @@ enum { DRAIN_MS = 2000 };
 struct serve {
     struct serve_settings settings;
     int signal_fd;
-    struct bpf_capture *capture;
+    struct local_capture *capture;
     struct { struct listener *items; size_t count; } listeners;
     struct syn_source *source;
     struct policy_store *store;
@@ -45,7 +45,7 @@ static void serve_done(struct serve *serve)
     for (size_t i = 0; i < serve->listeners.count; i++)
         listener_done(&serve->listeners.items[i]);
     free(serve->listeners.items);
-    bpf_capture_freep(&serve->capture); /* detaches the hooks */
+    local_capture_freep(&serve->capture); /* detaches the hooks */
     closep(&serve->signal_fd);
     serve_settings_done(&serve->settings);
 }
@@ -97,7 +97,7 @@ static int attach(struct serve *serve, struct diag *diag)
 {
     const struct serve_settings *settings = &serve->settings;
     const struct serve_options *options = settings->options;
-    const struct bpf_capture_config config = {
+    const struct local_capture_config config = {
         .interfaces = options->attach.items,
         .interface_count = options->attach.count,
         .any_port = settings->any_port,
@@ -112,15 +112,15 @@ static int attach(struct serve *serve, struct diag *diag)
 
     if (options->attach.count == 0)
         return 0;
-    r = bpf_capture_start(&config, &serve->capture, diag);
+    r = local_capture_start(&config, &serve->capture, diag);
     if (r < 0)
         return r;
-    r = bpf_capture_seal(serve->capture, diag);
+    r = local_capture_seal(serve->capture, diag);
     if (r < 0)
         return r;
     for (size_t i = 0; i < options->attach.count; i++)
         oplog_info("capturing on %s (%s)", options->attach.items[i],
-                   bpf_capture_mode(serve->capture, i));
+                   local_capture_mode(serve->capture, i));
     return 0;
 }
 
@@ -172,7 +172,7 @@ static int open_maps(struct serve *serve, struct diag *diag)
         return 0;
     return map_source_new(
         &(struct map_source_config){
-            .maps = bpf_capture_get_maps(serve->capture),
+            .maps = local_capture_get_maps(serve->capture),
             .redirect_ports = settings->redirect_ports.items,
             .redirect_port_count = settings->redirect_ports.count,
         },

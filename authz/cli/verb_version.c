@@ -3,7 +3,7 @@
 #include "cli.h"
 
 #include "digest.h"
-#include "loader.h"
+#include "local_capture.h"
 #include "version.h"
 
 struct version_options {
@@ -18,12 +18,12 @@ static const struct {
 
 enum { LIBRARY_COUNT = sizeof(LIBRARIES) / sizeof(LIBRARIES[0]) };
 
-static void object_digest(const struct bpf_capture_object *object, char hex[DIGEST_HEX_SIZE])
+static void object_digest(const struct embedded_object *object, char hex[DIGEST_HEX_SIZE])
 {
     digest_sha256_hex(&(struct str){object->bytes, object->size}, 1, hex);
 }
 
-static void print_text(const struct bpf_capture_object *objects, size_t count)
+static void print_text(const struct embedded_object *objects, size_t count)
 {
     char hex[DIGEST_HEX_SIZE];
 
@@ -37,7 +37,7 @@ static void print_text(const struct bpf_capture_object *objects, size_t count)
 }
 
 /* None of the values can hold a character that JSON would escape. */
-static void print_json(const struct bpf_capture_object *objects, size_t count)
+static void print_json(const struct embedded_object *objects, size_t count)
 {
     char hex[DIGEST_HEX_SIZE];
 
@@ -60,7 +60,7 @@ static enum exit_status run(void *options, const struct text_list *operands)
 {
     const struct version_options *version = options;
     size_t count;
-    const struct bpf_capture_object *objects = bpf_capture_objects(&count);
+    const struct embedded_object *objects = objects_embedded(&count);
 
     (void)operands;
     if (version->output == OUTPUT_JSON)

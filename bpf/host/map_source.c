@@ -14,7 +14,7 @@ enum { READ_ATTEMPTS = 4 };
 
 struct map_source {
     struct syn_source base; /* first: lookup() gets its address */
-    struct bpf_capture_maps maps;
+    struct capture_maps maps;
     size_t redirect_port_count;
     uint16_t redirect_ports[];
 };
@@ -231,7 +231,7 @@ static void release(struct syn_source *base)
 }
 
 /* The layouts must be ours: these maps may have been made by another version of this program. */
-static int check_layout(const struct bpf_capture_maps *maps, struct diag *diag)
+static int check_layout(const struct capture_maps *maps, struct diag *diag)
 {
     struct capture_meta meta;
 

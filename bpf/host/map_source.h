@@ -13,7 +13,7 @@
 #include "syn_source.h"
 
 struct map_source_config {
-    const struct bpf_capture_maps *maps; /* copied; the descriptors must outlive the source */
+    const struct capture_maps *maps; /* copied; the descriptors must outlive the source */
     const uint16_t *redirect_ports;      /* copied */
     size_t redirect_port_count;
 };

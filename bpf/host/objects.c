@@ -10,7 +10,7 @@
 #include "capture_track.skel.h"
 #include "capture_xdp.skel.h"
 #include "load_error.h"
-#include "loader.h"
+#include "local_capture.h"
 
 static int set_size(struct bpf_map *map, uint32_t entries)
 {
@@ -97,11 +97,11 @@ int objects_load(struct objects *objects, uint32_t max_pending, uint32_t max_liv
     return r == 0 ? 0 : load_error(diag, r);
 }
 
-void objects_maps(const struct objects *objects, struct bpf_capture_maps *ret_maps)
+void objects_maps(const struct objects *objects, struct capture_maps *ret_maps)
 {
     const struct capture_xdp *xdp = objects->xdp;
 
-    *ret_maps = (struct bpf_capture_maps){
+    *ret_maps = (struct capture_maps){
         .pending = bpf_map__fd(xdp->maps.pending),
         .live = bpf_map__fd(xdp->maps.live),
         .alias = bpf_map__fd(xdp->maps.alias),
@@ -134,9 +134,9 @@ void objects_done(struct objects *objects)
     *objects = (struct objects){0};
 }
 
-const struct bpf_capture_object *bpf_capture_objects(size_t *ret_count)
+const struct embedded_object *objects_embedded(size_t *ret_count)
 {
-    static struct bpf_capture_object objects[] = {{.name = "xdp"}, {.name = "track"}};
+    static struct embedded_object objects[] = {{.name = "xdp"}, {.name = "track"}};
 
     objects[0].bytes = capture_xdp__elf_bytes(&objects[0].size);
     objects[1].bytes = capture_track__elf_bytes(&objects[1].size);

@@ -30,7 +30,7 @@ int objects_load(struct objects *objects, uint32_t max_pending, uint32_t max_liv
                  struct diag *diag);
 
 /* Descriptors, borrowed until objects_done(). */
-void objects_maps(const struct objects *objects, struct bpf_capture_maps *ret_maps);
+void objects_maps(const struct objects *objects, struct capture_maps *ret_maps);
 int objects_xdp_program(const struct objects *objects);
 int objects_track_program(const struct objects *objects, unsigned copy, unsigned program);
 

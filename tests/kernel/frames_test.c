@@ -16,51 +16,51 @@
 #include <cmocka.h>
 
 #include "addr.h"
-#include "loader.h"
+#include "local_capture.h"
 #include "packet.h"
 #include "parse.h"
 
 enum { PORT = 443, BIG_FRAME_MAX = 12000, LINE_MAX_BYTES = 65536 };
 
-static struct bpf_capture *start(const struct bpf_capture_config *config)
+static struct local_capture *start(const struct local_capture_config *config)
 {
-    struct bpf_capture *capture = NULL;
+    struct local_capture *capture = NULL;
     struct diag diag = {0};
 
-    if (bpf_capture_start(config, &capture, &diag) < 0)
+    if (local_capture_start(config, &capture, &diag) < 0)
         fail_msg("%s", diag.text);
     return capture;
 }
 
-static struct bpf_capture *start_any_port(void)
+static struct local_capture *start_any_port(void)
 {
-    return start(&(struct bpf_capture_config){.any_port = true});
+    return start(&(struct local_capture_config){.any_port = true});
 }
 
 /* One run; the verdict is "pass" and the frame comes out as it went in. */
-static void run(const struct bpf_capture *capture, const uint8_t *frame, size_t length)
+static void run(const struct local_capture *capture, const uint8_t *frame, size_t length)
 {
     static uint8_t out[BIG_FRAME_MAX];
     LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame, .data_size_in = (uint32_t)length,
                 .data_out = out, .data_size_out = sizeof(out), .repeat = 1);
 
-    assert_int_equal(bpf_prog_test_run_opts(bpf_capture_program(capture), &options), 0);
+    assert_int_equal(bpf_prog_test_run_opts(local_capture_program(capture), &options), 0);
     assert_int_equal(options.retval, XDP_PASS);
     assert_int_equal(options.data_size_out, length);
     assert_memory_equal(out, frame, length);
 }
 
-static bool pending_is_empty(const struct bpf_capture *capture)
+static bool pending_is_empty(const struct local_capture *capture)
 {
     struct pending_key key;
 
-    return bpf_map_get_next_key(bpf_capture_get_maps(capture)->pending, NULL, &key) == -ENOENT;
+    return bpf_map_get_next_key(local_capture_get_maps(capture)->pending, NULL, &key) == -ENOENT;
 }
 
 /* Takes the record out of `pending`; what only the kernel knows of it is checked and zeroed. */
-static struct syn_record take(const struct bpf_capture *capture, const struct pending_key *key)
+static struct syn_record take(const struct local_capture *capture, const struct pending_key *key)
 {
-    int fd = bpf_capture_get_maps(capture)->pending;
+    int fd = local_capture_get_maps(capture)->pending;
     struct syn_record record;
 
     assert_int_equal(bpf_map_lookup_elem(fd, key, &record), 0);
@@ -75,7 +75,7 @@ static struct syn_record take(const struct bpf_capture *capture, const struct pe
 }
 
 /* Runs the frame and compares with the parser here.  Returns what that said. */
-static enum parse_result run_and_compare(const struct bpf_capture *capture, const uint8_t *frame,
+static enum parse_result run_and_compare(const struct local_capture *capture, const uint8_t *frame,
                                          size_t length)
 {
     struct parse_packet packet;
@@ -109,7 +109,7 @@ static void oracle_frames_are_recorded_as_the_parser_says(void **state)
 {
     static char line[LINE_MAX_BYTES];
     FILE *file = fopen(TEST_DATA "/p0f/oracle.jsonl", "re");
-    struct bpf_capture *capture = start_any_port();
+    struct local_capture *capture = start_any_port();
     int frames = 0, syns = 0;
 
     (void)state;
@@ -133,7 +133,7 @@ static void oracle_frames_are_recorded_as_the_parser_says(void **state)
     (void)fclose(file);
     assert_true(frames > 400);
     assert_true(syns > 400);
-    bpf_capture_freep(&capture);
+    local_capture_freep(&capture);
 }
 
 /* --- frames made by hand --- */
@@ -287,20 +287,20 @@ static size_t build(const struct row *row, uint8_t frame[FRAME_MAX])
     return length + inserted;
 }
 
-static uint64_t counter(const struct bpf_capture *capture, int which)
+static uint64_t counter(const struct local_capture *capture, int which)
 {
     uint64_t counters[COUNTER_COUNT_];
 
-    assert_int_equal(bpf_capture_counters(capture, counters), 0);
+    assert_int_equal(local_capture_counters(capture, counters), 0);
     return counters[which];
 }
 
 /* Of the XDP program; the tracker counts sockets of the whole machine. */
-static uint64_t sum_of_counters(const struct bpf_capture *capture)
+static uint64_t sum_of_counters(const struct local_capture *capture)
 {
     uint64_t counters[COUNTER_COUNT_], sum = 0;
 
-    assert_int_equal(bpf_capture_counters(capture, counters), 0);
+    assert_int_equal(local_capture_counters(capture, counters), 0);
     for (int i = 0; i < COUNTER_PROMOTED; i++)
         sum += counters[i];
     return sum;
@@ -319,7 +319,7 @@ static unsigned moved_counters(const struct row *row)
 
 static void each_kind_of_frame_is_counted_as_what_it_is(void **state)
 {
-    struct bpf_capture *capture = start_any_port();
+    struct local_capture *capture = start_any_port();
 
     (void)state;
     for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
@@ -337,7 +337,7 @@ static void each_kind_of_frame_is_counted_as_what_it_is(void **state)
         if (sum_of_counters(capture) != sum + moved_counters(row))
             fail_msg("%s: %d counters moved", row->name, (int)(sum_of_counters(capture) - sum));
     }
-    bpf_capture_freep(&capture);
+    local_capture_freep(&capture);
 }
 
 static void parser_says_what_it_went_through(void **state)
@@ -356,7 +356,7 @@ static void parser_says_what_it_went_through(void **state)
 
 static void second_syn_with_the_same_isn_is_a_retransmit(void **state)
 {
-    struct bpf_capture *capture = start_any_port();
+    struct local_capture *capture = start_any_port();
     struct segment again = PLAIN4;
     uint8_t frame[FRAME_MAX];
 
@@ -369,12 +369,12 @@ static void second_syn_with_the_same_isn_is_a_retransmit(void **state)
     assert_int_equal(counter(capture, COUNTER_SYN_SEEN), 3);
     assert_int_equal(counter(capture, COUNTER_SYN_STORED), 2);
     assert_int_equal(counter(capture, COUNTER_SYN_RETRANSMIT), 1);
-    bpf_capture_freep(&capture);
+    local_capture_freep(&capture);
 }
 
 static void payload_is_counted_and_padding_is_not(void **state)
 {
-    struct bpf_capture *capture = start_any_port();
+    struct local_capture *capture = start_any_port();
     struct segment data = PLAIN4;
     uint8_t frame[FRAME_MAX] = {0};
     size_t length = segment_build(&PLAIN4, frame);
@@ -386,7 +386,7 @@ static void payload_is_counted_and_padding_is_not(void **state)
     length = segment_build(&data, frame);
     assert_int_equal(run_and_compare(capture, frame, length), PARSE_SYN);
     assert_int_equal(counter(capture, COUNTER_SYN_WITH_PAYLOAD), 1);
-    bpf_capture_freep(&capture);
+    local_capture_freep(&capture);
 }
 
 /* Longer than one page: most of the frame is not in the linear part that the program can read. */
@@ -394,7 +394,7 @@ static void frame_in_several_buffers_has_its_whole_length(void **state)
 {
     static uint8_t frame[BIG_FRAME_MAX];
     enum { PAYLOAD = 9000 };
-    struct bpf_capture *capture = start_any_port();
+    struct local_capture *capture = start_any_port();
     size_t length = segment_build(&PLAIN4, frame);
     uint32_t ip_length = (uint32_t)(length - ETH + PAYLOAD);
 
@@ -404,7 +404,7 @@ static void frame_in_several_buffers_has_its_whole_length(void **state)
     assert_int_equal(run_and_compare(capture, frame, length + PAYLOAD), PARSE_SYN);
     run(capture, frame, length + PAYLOAD - 1);
     assert_int_equal(counter(capture, COUNTER_SYN_TRUNCATED), 1);
-    bpf_capture_freep(&capture);
+    local_capture_freep(&capture);
 }
 
 /* --- filters --- */
@@ -412,8 +412,8 @@ static void frame_in_several_buffers_has_its_whole_length(void **state)
 static void other_ports_are_filtered(void **state)
 {
     static const uint16_t PORTS[] = {1, 64, PORT, 65535};
-    struct bpf_capture *capture =
-        start(&(struct bpf_capture_config){.ports = PORTS, .port_count = 4});
+    struct local_capture *capture =
+        start(&(struct local_capture_config){.ports = PORTS, .port_count = 4});
     struct segment syn = PLAIN4;
     uint8_t frame[FRAME_MAX];
 
@@ -430,7 +430,7 @@ static void other_ports_are_filtered(void **state)
     assert_int_equal(counter(capture, COUNTER_SYN_STORED), 4);
     assert_int_equal(counter(capture, COUNTER_SYN_FILTERED_PORT), 3);
     assert_int_equal(counter(capture, COUNTER_SYN_SEEN), 4);
-    bpf_capture_freep(&capture);
+    local_capture_freep(&capture);
 }
 
 static void other_destinations_are_filtered(void **state)
@@ -444,14 +444,14 @@ static void other_destinations_are_filtered(void **state)
         {"2001:db8::9", "2001:db8:2::5", false},
     };
     struct prefix prefixes[2];
-    struct bpf_capture *capture;
+    struct local_capture *capture;
     uint64_t filtered = 0;
 
     (void)state;
     assert_int_equal(prefix_parse(STR("198.51.100.0/24"), &prefixes[0]), 0);
     assert_int_equal(prefix_parse(STR("2001:db8:1::/48"), &prefixes[1]), 0);
     capture = start(
-        &(struct bpf_capture_config){.any_port = true, .prefixes = prefixes, .prefix_count = 2});
+        &(struct local_capture_config){.any_port = true, .prefixes = prefixes, .prefix_count = 2});
     for (size_t i = 0; i < sizeof(DESTINATIONS) / sizeof(DESTINATIONS[0]); i++) {
         struct segment syn = PLAIN4;
         uint8_t frame[FRAME_MAX];
@@ -469,14 +469,14 @@ static void other_destinations_are_filtered(void **state)
         assert_true(pending_is_empty(capture));
         assert_int_equal(counter(capture, COUNTER_SYN_FILTERED_PREFIX), filtered);
     }
-    bpf_capture_freep(&capture);
+    local_capture_freep(&capture);
 }
 
 /* Maps of zeros: the state before the loader has written its filters. */
 static void unprogrammed_maps_capture_and_count_nothing(void **state)
 {
-    struct bpf_capture *capture = start_any_port();
-    const struct bpf_capture_maps *maps = bpf_capture_get_maps(capture);
+    struct local_capture *capture = start_any_port();
+    const struct capture_maps *maps = local_capture_get_maps(capture);
     struct capture_config off = {0};
 
     (void)state;
@@ -488,7 +488,7 @@ static void unprogrammed_maps_capture_and_count_nothing(void **state)
     }
     assert_true(pending_is_empty(capture));
     assert_int_equal(sum_of_counters(capture), 0);
-    bpf_capture_freep(&capture);
+    local_capture_freep(&capture);
 }
 
 int main(void)

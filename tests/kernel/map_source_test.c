@@ -30,12 +30,12 @@ static void watch_start_empty(struct watch *ret_watch)
 
     *ret_watch = (struct watch){0};
     assert_int_equal(
-        bpf_capture_start(&(struct bpf_capture_config){.ports = PORTS, .port_count = 1},
+        local_capture_start(&(struct local_capture_config){.ports = PORTS, .port_count = 1},
                           &ret_watch->capture, &diag),
         0);
     assert_int_equal(map_source_new(
                          &(struct map_source_config){
-                             .maps = bpf_capture_get_maps(ret_watch->capture),
+                             .maps = local_capture_get_maps(ret_watch->capture),
                              .redirect_ports = REDIRECT_PORTS,
                              .redirect_port_count = 2,
                          },
@@ -90,14 +90,14 @@ static struct alias_entry alias_to(const struct live_entry *live)
 
 static void put_live(const struct watch *watch, const struct live_entry *entry)
 {
-    const struct bpf_capture_maps *maps = bpf_capture_get_maps(watch->capture);
+    const struct capture_maps *maps = local_capture_get_maps(watch->capture);
 
     assert_int_equal(bpf_map_update_elem(maps->live, &entry->key, entry, BPF_ANY), 0);
 }
 
 static void put_alias(const struct watch *watch, const struct alias_entry *entry)
 {
-    const struct bpf_capture_maps *maps = bpf_capture_get_maps(watch->capture);
+    const struct capture_maps *maps = local_capture_get_maps(watch->capture);
 
     assert_int_equal(bpf_map_update_elem(maps->alias, &entry->key, entry, BPF_ANY), 0);
 }
@@ -163,7 +163,7 @@ static void entry_is_answered_by_its_condition(void **state)
     for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
         struct live_entry entry = live_to(SERVER, SERVER_PORT);
         struct tuple_key key = entry.key;
-        const struct bpf_capture_maps *maps = bpf_capture_get_maps(watch.capture);
+        const struct capture_maps *maps = local_capture_get_maps(watch.capture);
 
         do_damage(ROWS[i].damage, &entry);
         assert_int_equal(bpf_map_update_elem(maps->live, &key, &entry, BPF_ANY), 0);
@@ -176,11 +176,11 @@ static void nothing_there_is_explained(void **state)
 {
     struct watch watch;
     struct capture_meta meta;
-    const struct bpf_capture_maps *maps;
+    const struct capture_maps *maps;
 
     (void)state;
     watch_start_empty(&watch);
-    maps = bpf_capture_get_maps(watch.capture);
+    maps = local_capture_get_maps(watch.capture);
     assert_answer(ask(&watch, SERVER, SERVER_PORT), SYN_STATE_MISSING, SYN_REASON_NOT_SEEN);
     assert_answer(ask(&watch, SERVER, SERVER_PORT + 1), SYN_STATE_MISSING, SYN_REASON_FILTERED);
     assert_int_equal(bpf_map_lookup_elem(maps->meta, &(uint32_t){0}, &meta), 0);
@@ -263,14 +263,14 @@ static void maps_that_cannot_be_read_are_our_fault(void **state)
 {
     struct watch watch;
     struct syn_source *source = NULL;
-    struct bpf_capture_maps broken;
+    struct capture_maps broken;
     struct diag diag = {0};
     struct flow flow = flow_text(CLIENT, SOURCE_PORT, SERVER, SERVER_PORT);
     struct syn_answer answer;
 
     (void)state;
     watch_start_empty(&watch);
-    broken = *bpf_capture_get_maps(watch.capture);
+    broken = *local_capture_get_maps(watch.capture);
     broken.live = -1;
     assert_int_equal(map_source_new(&(struct map_source_config){.maps = &broken}, &source, &diag),
                      0);
@@ -283,14 +283,14 @@ static void maps_that_cannot_be_read_are_our_fault(void **state)
 static void maps_of_another_layout_are_refused(void **state)
 {
     struct capture_meta meta = {.magic = META_MAGIC, .layout = SYN_LAYOUT + 1};
-    const struct bpf_capture_maps *maps;
+    const struct capture_maps *maps;
     struct syn_source *source = NULL;
     struct diag diag = {0};
     struct watch watch;
 
     (void)state;
     watch_start_empty(&watch);
-    maps = bpf_capture_get_maps(watch.capture);
+    maps = local_capture_get_maps(watch.capture);
     assert_int_equal(bpf_map_update_elem(maps->meta, &(uint32_t){0}, &meta, BPF_ANY), 0);
     assert_int_equal(map_source_new(&(struct map_source_config){.maps = maps}, &source, &diag),
                      -EPROTO);

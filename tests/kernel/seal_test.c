@@ -28,13 +28,13 @@
 
 enum { NOBODY = 65534 };
 
-static struct bpf_capture_config on_near(void)
+static struct local_capture_config on_near(void)
 {
     static const char *const NEAR[] = {"near"};
     static uint16_t ports[1];
 
     ports[0] = own_port();
-    return (struct bpf_capture_config){
+    return (struct local_capture_config){
         .interfaces = NEAR, .interface_count = 1, .ports = ports, .port_count = 1};
 }
 
@@ -104,9 +104,9 @@ static void sealing_leaves_links_and_read_only_maps(void **state)
     held = what_we_hold();
     assert_int_equal(held.programs, 0);
     assert_int_equal(held.writable_maps, 0);
-    assert_int_equal(held.maps, sizeof(struct bpf_capture_maps) / sizeof(int));
+    assert_int_equal(held.maps, sizeof(struct capture_maps) / sizeof(int));
     assert_int_equal(held.links, 5); /* the device, and two copies of two trackers */
-    assert_int_equal(bpf_capture_program(watch.capture), -1);
+    assert_int_equal(local_capture_program(watch.capture), -1);
     watch_done(&watch);
     held = what_we_hold();
     assert_int_equal(held.maps + held.links + held.programs, 0);
@@ -137,7 +137,7 @@ static int try_to_forge(int fd, const void *key, const void *value)
     return bpf_map_delete_elem(fd, key) == -EPERM ? 0 : 2;
 }
 
-static int forge_everything(const struct bpf_capture_maps *maps, const struct tuple_key *key)
+static int forge_everything(const struct capture_maps *maps, const struct tuple_key *key)
 {
     struct live_entry entry = {.key = *key};
     struct alias_entry alias = {.key = *key};
@@ -164,7 +164,7 @@ static int as_nobody(const struct watch *watch, const struct flow *flow)
     become_nobody();
     if (watch_ask(watch, flow).state != SYN_STATE_VERIFIED)
         return 1;
-    if (forge_everything(bpf_capture_get_maps(watch->capture), &key))
+    if (forge_everything(local_capture_get_maps(watch->capture), &key))
         return 2;
     return watch_ask(watch, flow).state == SYN_STATE_VERIFIED ? 0 : 3;
 }
@@ -226,12 +226,12 @@ static void no_new_descriptor_can_write(void **state)
 {
     struct stage stage;
     struct watch watch;
-    const struct bpf_capture_maps *maps;
+    const struct capture_maps *maps;
 
     (void)state;
     stage_make(&stage);
     watch_near(&watch, &stage.server);
-    maps = bpf_capture_get_maps(watch.capture);
+    maps = local_capture_get_maps(watch.capture);
     assert_int_equal(write_through_new_descriptor(maps->pending), -EPERM);
     assert_int_equal(write_through_new_descriptor(maps->live), -EPERM);
     assert_int_equal(write_through_new_descriptor(maps->alias), -EPERM);
@@ -246,10 +246,10 @@ static int seal_without_sys_admin(const struct netns *ns)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-    struct bpf_capture *capture = NULL;
+    struct local_capture *capture = NULL;
     struct tuple_key key = {.family = 4};
     struct live_entry entry;
-    const struct bpf_capture_config config = on_near();
+    const struct local_capture_config config = on_near();
     struct diag diag = {0};
 
     netns_enter(ns);
@@ -259,15 +259,15 @@ static int seal_without_sys_admin(const struct netns *ns)
     data[0].permitted &= ~(1u << CAP_SYS_ADMIN);
     if (syscall(SYS_capset, &header, data) < 0)
         return 81;
-    if (bpf_capture_start(&config, &capture, &diag) < 0 || bpf_capture_seal(capture, &diag) < 0) {
+    if (local_capture_start(&config, &capture, &diag) < 0 || local_capture_seal(capture, &diag) < 0) {
         print_error("%s\n", diag.text);
         return 1;
     }
-    if (forge_everything(bpf_capture_get_maps(capture), &key))
+    if (forge_everything(local_capture_get_maps(capture), &key))
         return 2;
-    if (bpf_map_lookup_elem(bpf_capture_get_maps(capture)->live, &key, &entry) != -ENOENT)
+    if (bpf_map_lookup_elem(local_capture_get_maps(capture)->live, &key, &entry) != -ENOENT)
         return 3;
-    bpf_capture_freep(&capture);
+    local_capture_freep(&capture);
     return 0;
 }
 
@@ -344,15 +344,15 @@ static void nothing_stays_attached(void **state)
 
 /* --- what is said when it cannot start --- */
 
-static void refused(const struct netns *ns, const struct bpf_capture_config *config, int error,
+static void refused(const struct netns *ns, const struct local_capture_config *config, int error,
                     const char *const *words)
 {
-    struct bpf_capture *capture = NULL;
+    struct local_capture *capture = NULL;
     struct diag diag = {0};
     int before = what_we_hold().links, r;
 
     netns_enter(ns);
-    r = bpf_capture_start(config, &capture, &diag);
+    r = local_capture_start(config, &capture, &diag);
     netns_leave();
     assert_int_equal(r, error);
     assert_null(capture);
@@ -364,7 +364,7 @@ static void refused(const struct netns *ns, const struct bpf_capture_config *con
 
 static void busy_device_names_the_other_program(void **state)
 {
-    const struct bpf_capture_config config = on_near();
+    const struct local_capture_config config = on_near();
     struct stage stage;
     struct watch watch;
 
@@ -382,7 +382,7 @@ static void wrong_devices_and_filters_are_named(void **state)
 {
     static const char *const ABSENT[] = {"near", "absent0"}, *const TWICE[] = {"near", "near"},
                              *const TUN[] = {"tun0"};
-    struct bpf_capture_config absent = on_near(), twice = absent, tun = absent, no_port = absent;
+    struct local_capture_config absent = on_near(), twice = absent, tun = absent, no_port = absent;
     struct stage stage;
 
     (void)state;
@@ -408,8 +408,8 @@ static int start_without(uint64_t dropped, const char *word)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-    const struct bpf_capture_config config = on_near();
-    struct bpf_capture *capture = NULL;
+    const struct local_capture_config config = on_near();
+    struct local_capture *capture = NULL;
     struct diag diag = {0};
 
     if (syscall(SYS_capget, &header, data) < 0)
@@ -418,7 +418,7 @@ static int start_without(uint64_t dropped, const char *word)
     data[1].effective &= ~(uint32_t)(dropped >> 32);
     if (syscall(SYS_capset, &header, data) < 0)
         return 81;
-    if (bpf_capture_start(&config, &capture, &diag) >= 0)
+    if (local_capture_start(&config, &capture, &diag) >= 0)
         return 1;
     if (strstr(diag.text, word))
         return 0;

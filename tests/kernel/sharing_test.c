@@ -174,8 +174,8 @@ static void watch_start_writable(struct watch *ret_watch, const struct netns *ns
 
     *ret_watch = (struct watch){0};
     netns_enter(ns);
-    assert_int_equal(bpf_capture_start(
-                         &(struct bpf_capture_config){
+    assert_int_equal(local_capture_start(
+                         &(struct local_capture_config){
                              .interfaces = &device,
                              .interface_count = 1,
                              .ports = &port,
@@ -184,7 +184,7 @@ static void watch_start_writable(struct watch *ret_watch, const struct netns *ns
                          &ret_watch->capture, &diag),
                      0);
     netns_leave();
-    assert_int_equal(map_source_new(&(struct map_source_config){.maps = bpf_capture_get_maps(
+    assert_int_equal(map_source_new(&(struct map_source_config){.maps = local_capture_get_maps(
                                                                     ret_watch->capture)},
                                     &ret_watch->source, &diag),
                      0);
@@ -228,7 +228,7 @@ static void leave_entry(const struct watch *watch, const struct flow *flow, uint
         .has_syn = 1,
         .version_end = DEAD_COOKIE,
     };
-    const struct bpf_capture_maps *maps = bpf_capture_get_maps(watch->capture);
+    const struct capture_maps *maps = local_capture_get_maps(watch->capture);
 
     assert_int_equal(bpf_map_update_elem(maps->live, &entry.key, &entry, BPF_NOEXIST), 0);
 }

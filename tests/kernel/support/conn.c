@@ -154,19 +154,19 @@ static void no_failure(int r, const char *what, const struct diag *diag)
 }
 
 void watch_start_config(struct watch *ret_watch, const struct netns *ns,
-                        const struct bpf_capture_config *config)
+                        const struct local_capture_config *config)
 {
     static const uint16_t REDIRECT_PORTS[] = {15006};
     struct diag diag = {0};
 
     *ret_watch = (struct watch){0};
     netns_enter(ns);
-    no_failure(bpf_capture_start(config, &ret_watch->capture, &diag), "start", &diag);
+    no_failure(local_capture_start(config, &ret_watch->capture, &diag), "start", &diag);
     netns_leave();
-    no_failure(bpf_capture_seal(ret_watch->capture, &diag), "seal", &diag);
+    no_failure(local_capture_seal(ret_watch->capture, &diag), "seal", &diag);
     no_failure(map_source_new(
                    &(struct map_source_config){
-                       .maps = bpf_capture_get_maps(ret_watch->capture),
+                       .maps = local_capture_get_maps(ret_watch->capture),
                        .redirect_ports = REDIRECT_PORTS,
                        .redirect_port_count = 1,
                    },
@@ -177,7 +177,7 @@ void watch_start_config(struct watch *ret_watch, const struct netns *ns,
 void watch_start(struct watch *ret_watch, const struct netns *ns, const char *device, uint16_t port)
 {
     watch_start_config(ret_watch, ns,
-                       &(struct bpf_capture_config){
+                       &(struct local_capture_config){
                            .interfaces = &device,
                            .interface_count = 1,
                            .ports = &port,
@@ -188,7 +188,7 @@ void watch_start(struct watch *ret_watch, const struct netns *ns, const char *de
 void watch_done(struct watch *watch)
 {
     syn_source_freep(&watch->source);
-    bpf_capture_freep(&watch->capture);
+    local_capture_freep(&watch->capture);
 }
 
 struct syn_answer watch_ask(const struct watch *watch, const struct flow *flow)
@@ -203,7 +203,7 @@ uint64_t watch_counter(const struct watch *watch, enum capture_counter counter)
 {
     uint64_t counters[COUNTER_COUNT_];
 
-    assert_int_equal(bpf_capture_counters(watch->capture, counters), 0);
+    assert_int_equal(local_capture_counters(watch->capture, counters), 0);
     return counters[counter];
 }
 

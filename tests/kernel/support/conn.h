@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 
 #include "flow.h"
-#include "loader.h"
+#include "local_capture.h"
 #include "netns.h"
 #include "syn_source.h"
 
@@ -53,7 +53,7 @@ uint16_t local_port(int fd);
 /* --- capture in a namespace --- */
 
 struct watch {
-    struct bpf_capture *capture;
+    struct local_capture *capture;
     struct syn_source *source;
 };
 
@@ -63,7 +63,7 @@ void watch_start(struct watch *ret_watch, const struct netns *ns, const char *de
 
 /* Same with everything of the configuration; devices are of the namespace. */
 void watch_start_config(struct watch *ret_watch, const struct netns *ns,
-                        const struct bpf_capture_config *config);
+                        const struct local_capture_config *config);
 void watch_done(struct watch *watch);
 
 struct syn_answer watch_ask(const struct watch *watch, const struct flow *flow);

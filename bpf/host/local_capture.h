@@ -2,7 +2,7 @@
 /* Load the capture programs and attach them to devices of this network namespace.
  *
  * The BPF objects are inside the binary; there is no way to name another.  Loading needs CAP_BPF,
- * CAP_NET_ADMIN and CAP_PERFMON.  bpf_capture_seal() then leaves nothing behind that could write a
+ * CAP_NET_ADMIN and CAP_PERFMON.  local_capture_seal() then leaves nothing behind that could write a
  * map or load a program: only the links (which hold the hooks) and read-only map descriptors. */
 #ifndef LOADER_H
 #define LOADER_H
@@ -16,10 +16,10 @@
 #include "diag.h"
 #include "record.h"
 
-struct bpf_capture;
+struct local_capture;
 
-/* Read by bpf_capture_start() only. */
-struct bpf_capture_config {
+/* Read by local_capture_start() only. */
+struct local_capture_config {
     const char *const *interfaces; /* names in the current network namespace */
     size_t interface_count;
     bool any_port;
@@ -33,34 +33,34 @@ struct bpf_capture_config {
 
 /* Load, set the filters, attach tracking first and then each device.  Returns 0, or a negative
  * errno with a message that says what to do (missing capability, busy device, no BTF, lockdown). */
-int bpf_capture_start(const struct bpf_capture_config *config, struct bpf_capture **ret_capture,
+int local_capture_start(const struct local_capture_config *config, struct local_capture **ret_capture,
                       struct diag *diag);
 
 /* Freeze the maps, so that only the programs can write them; close every program and every writable
  * descriptor. */
-int bpf_capture_seal(struct bpf_capture *capture, struct diag *diag);
+int local_capture_seal(struct local_capture *capture, struct diag *diag);
 
-/* Owned by the capture; writable before bpf_capture_seal(), read-only after it. */
-const struct bpf_capture_maps *bpf_capture_get_maps(const struct bpf_capture *capture);
+/* Owned by the capture; writable before local_capture_seal(), read-only after it. */
+const struct capture_maps *local_capture_get_maps(const struct local_capture *capture);
 
 /* The XDP program, for BPF_PROG_TEST_RUN; -1 once sealed. */
-int bpf_capture_program(const struct bpf_capture *capture);
+int local_capture_program(const struct local_capture *capture);
 
 /* "xdp native" or "xdp generic", for the log line of one interface. */
-const char *bpf_capture_mode(const struct bpf_capture *capture, size_t interface);
+const char *local_capture_mode(const struct local_capture *capture, size_t interface);
 
 /* Sum over all CPUs.  Returns 0 or a negative errno. */
-int bpf_capture_counters(const struct bpf_capture *capture, uint64_t ret_counters[COUNTER_COUNT_]);
+int local_capture_counters(const struct local_capture *capture, uint64_t ret_counters[COUNTER_COUNT_]);
 
 /* The BPF objects inside this binary, for `synauthz version`.  Static. */
-struct bpf_capture_object {
+struct embedded_object {
     const char *name; /* "xdp", "track" */
     const char *bytes;
     size_t size;
 };
-const struct bpf_capture_object *bpf_capture_objects(size_t *ret_count);
+const struct embedded_object *objects_embedded(size_t *ret_count);
 
 /* Detaches and frees everything. */
-void bpf_capture_freep(struct bpf_capture **capture);
+void local_capture_freep(struct local_capture **capture);
 
 #endif

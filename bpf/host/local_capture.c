@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "loader.h"
+#include "local_capture.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -23,18 +23,18 @@ struct hook {
     bool native;
 };
 
-struct bpf_capture {
+struct local_capture {
     struct objects objects;
     bool sealed;
     int track_links[TRACKERS][TRACKER_PROGRAMS];
     struct hook *hooks;
     size_t hook_count;
-    struct bpf_capture_maps maps; /* owned once sealed */
+    struct capture_maps maps; /* owned once sealed */
 };
 
 /* --- what the programs shall do --------------------------------------------------------------- */
 
-static int set_ports(int fd, const struct bpf_capture_config *config)
+static int set_ports(int fd, const struct local_capture_config *config)
 {
     uint64_t words[PORTS_WORDS] = {0};
 
@@ -51,7 +51,7 @@ static int set_ports(int fd, const struct bpf_capture_config *config)
     return 0;
 }
 
-static int set_prefixes(int fd, const struct bpf_capture_config *config)
+static int set_prefixes(int fd, const struct local_capture_config *config)
 {
     for (size_t i = 0; i < config->prefix_count; i++) {
         const struct prefix *prefix = &config->prefixes[i];
@@ -94,7 +94,7 @@ static uint32_t map_size(int fd)
     return bpf_obj_get_info_by_fd(fd, &info, &length) < 0 ? 0 : info.max_entries;
 }
 
-static int set_meta(const struct bpf_capture_maps *maps)
+static int set_meta(const struct capture_maps *maps)
 {
     struct capture_meta meta = {
         .magic = META_MAGIC,
@@ -114,8 +114,8 @@ static int set_meta(const struct bpf_capture_maps *maps)
 }
 
 /* `enabled` is set last: until then the programs do nothing. */
-static int program_maps(const struct bpf_capture_maps *maps,
-                        const struct bpf_capture_config *config, struct diag *diag)
+static int program_maps(const struct capture_maps *maps,
+                        const struct local_capture_config *config, struct diag *diag)
 {
     struct capture_config value = {.enabled = 1, .use_prefixes = config->prefix_count > 0};
     int r = set_ports(maps->ports, config);
@@ -135,7 +135,7 @@ static int program_maps(const struct bpf_capture_maps *maps,
  */
 
 /* A BTF tracepoint is opened by the raw call: no libbpf object stays behind to hold the program. */
-static int attach_tracker(struct bpf_capture *capture, unsigned copy, struct diag *diag)
+static int attach_tracker(struct local_capture *capture, unsigned copy, struct diag *diag)
 {
     for (unsigned program = 0; program < TRACKER_PROGRAMS; program++) {
         int link =
@@ -149,7 +149,7 @@ static int attach_tracker(struct bpf_capture *capture, unsigned copy, struct dia
     return 0;
 }
 
-static int attach_trackers(struct bpf_capture *capture, struct diag *diag)
+static int attach_trackers(struct local_capture *capture, struct diag *diag)
 {
     for (unsigned copy = 0; copy < TRACKERS; copy++) {
         int r = attach_tracker(capture, copy, diag);
@@ -206,7 +206,7 @@ static bool is_native(unsigned ifindex)
     return bpf_xdp_query((int)ifindex, 0, &query) == 0 && query.attach_mode == XDP_ATTACHED_DRV;
 }
 
-static int attach_device(struct bpf_capture *capture, const char *name, struct diag *diag)
+static int attach_device(struct local_capture *capture, const char *name, struct diag *diag)
 {
     struct hook *hook = &capture->hooks[capture->hook_count];
     unsigned ifindex = if_nametoindex(name);
@@ -225,7 +225,7 @@ static int attach_device(struct bpf_capture *capture, const char *name, struct d
     return 0;
 }
 
-static int attach_devices(struct bpf_capture *capture, const struct bpf_capture_config *config,
+static int attach_devices(struct local_capture *capture, const struct local_capture_config *config,
                           struct diag *diag)
 {
     capture->hooks = calloc(config->interface_count + 1, sizeof(*capture->hooks));
@@ -240,7 +240,7 @@ static int attach_devices(struct bpf_capture *capture, const struct bpf_capture_
     return 0;
 }
 
-static int check_config(const struct bpf_capture_config *config, struct diag *diag)
+static int check_config(const struct local_capture_config *config, struct diag *diag)
 {
     if (!config->any_port && config->port_count == 0)
         return diag_set(diag, -EINVAL, "no port to capture: name at least one");
@@ -254,10 +254,10 @@ static int check_config(const struct bpf_capture_config *config, struct diag *di
     return 0;
 }
 
-int bpf_capture_start(const struct bpf_capture_config *config, struct bpf_capture **ret_capture,
+int local_capture_start(const struct local_capture_config *config, struct local_capture **ret_capture,
                       struct diag *diag)
 {
-    CLEANUP(bpf_capture_freep) struct bpf_capture *capture = NULL;
+    CLEANUP(local_capture_freep) struct local_capture *capture = NULL;
     int r = check_config(config, diag);
 
     if (r < 0)
@@ -283,7 +283,7 @@ int bpf_capture_start(const struct bpf_capture_config *config, struct bpf_captur
 
 /* --- without the means to do more ------------------------------------------------------------- */
 
-static void close_maps(struct bpf_capture_maps *maps)
+static void close_maps(struct capture_maps *maps)
 {
     closep(&maps->pending);
     closep(&maps->live);
@@ -316,7 +316,7 @@ static int reopen_read_only(int fd)
     return r < 0 ? -errno : r;
 }
 
-static int reopen_maps(const struct bpf_capture_maps *from, struct bpf_capture_maps *to)
+static int reopen_maps(const struct capture_maps *from, struct capture_maps *to)
 {
     const int sources[] = {from->pending,  from->live,   from->alias, from->ports,
                            from->prefixes, from->config, from->meta,  from->counters};
@@ -333,9 +333,9 @@ static int reopen_maps(const struct bpf_capture_maps *from, struct bpf_capture_m
     return 0;
 }
 
-int bpf_capture_seal(struct bpf_capture *capture, struct diag *diag)
+int local_capture_seal(struct local_capture *capture, struct diag *diag)
 {
-    struct bpf_capture_maps maps = {-1, -1, -1, -1, -1, -1, -1, -1};
+    struct capture_maps maps = {-1, -1, -1, -1, -1, -1, -1, -1};
     int r;
 
     if (capture->sealed)
@@ -353,22 +353,22 @@ int bpf_capture_seal(struct bpf_capture *capture, struct diag *diag)
 
 /* --- and the rest ----------------------------------------------------------------------------- */
 
-const struct bpf_capture_maps *bpf_capture_get_maps(const struct bpf_capture *capture)
+const struct capture_maps *local_capture_get_maps(const struct local_capture *capture)
 {
     return &capture->maps;
 }
 
-int bpf_capture_program(const struct bpf_capture *capture)
+int local_capture_program(const struct local_capture *capture)
 {
     return capture->sealed ? -1 : objects_xdp_program(&capture->objects);
 }
 
-const char *bpf_capture_mode(const struct bpf_capture *capture, size_t interface)
+const char *local_capture_mode(const struct local_capture *capture, size_t interface)
 {
     return capture->hooks[interface].native ? "xdp native" : "xdp generic";
 }
 
-int bpf_capture_counters(const struct bpf_capture *capture, uint64_t ret_counters[COUNTER_COUNT_])
+int local_capture_counters(const struct local_capture *capture, uint64_t ret_counters[COUNTER_COUNT_])
 {
     CLEANUP(freep) struct capture_counters *of_cpu = NULL;
     int cpus = libbpf_num_possible_cpus();
@@ -389,9 +389,9 @@ int bpf_capture_counters(const struct bpf_capture *capture, uint64_t ret_counter
     return 0;
 }
 
-void bpf_capture_freep(struct bpf_capture **slot)
+void local_capture_freep(struct local_capture **slot)
 {
-    struct bpf_capture *capture = TAKE_PTR(*slot);
+    struct local_capture *capture = TAKE_PTR(*slot);
 
     if (!capture)
         return;
