@@ -6,6 +6,7 @@
 #ifndef PROBE_H
 #define PROBE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "node.h"
@@ -37,11 +38,20 @@ struct probe_config {
 
 void probe_host(const struct probe_config *config, struct probe_report *ret_report);
 
-/* Where cgroup2 is mounted, by /proc/self/mountinfo.  Returns 0 with a path, or -ENOENT. */
+/* Where cgroup2 is mounted, by /proc/self/mountinfo; of several places the one that reaches highest
+ * (in a container: the host's, if it was given to it).  Returns 0 with a path, or -ENOENT. */
 int probe_cgroup2(char ret_path[256]);
 
-/* May this process call bpf() at all?  Before Linux 5.19 a process without CAP_BPF may not where
- * unprivileged_bpf_disabled is set.  Found by a call that must fail otherwise. */
+/* May this thread call bpf() at all?  Before Linux 5.19 nobody may without CAP_BPF where
+ * unprivileged_bpf_disabled is set; seccomp or a security module may refuse it, too.  Found out by
+ * a call that fails otherwise in every case. */
 bool probe_bpf_is_allowed(void);
+
+/* May this process once it has dropped all capabilities?  Changes none of its own.  When not, a
+ * reader keeps CAP_BPF. */
+bool probe_bpf_is_allowed_without_capabilities(void);
+
+/* Does this errno of bpf() mean "you may not"?  (Anything else comes from behind that gate.) */
+bool probe_bpf_was_refused(int error);
 
 #endif
