@@ -145,7 +145,7 @@ static int give_up_privileges(struct serve *serve, struct diag *diag)
 {
     int r = privileges_drop(&serve->settings.identity, diag);
 
-    return r < 0 ? r : privileges_check(diag);
+    return r < 0 ? r : privileges_check(&serve->settings.identity, diag);
 }
 
 static int open_source(struct serve *serve, struct diag *diag)
@@ -317,13 +317,15 @@ static void say_ready(const struct serve *serve)
         oplog_error("cannot tell the service manager over NOTIFY_SOCKET");
 }
 
-static enum exit_status run(void *options, const struct text_list *operands)
+static enum exit_status run(void *options, const struct text_list *operands,
+                            const struct options_given *given)
 {
     CLEANUP(serve_done) struct serve serve = {.signal_fd = -1};
     struct diag diag = {0};
     enum exit_status status;
 
     (void)operands;
+    (void)given;
     if (serve_settings_read(options, &serve.settings, &diag) < 0)
         return cli_complain(STATUS_USAGE, &diag);
     status = start(&serve, &diag);
