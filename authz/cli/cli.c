@@ -92,6 +92,7 @@ static enum exit_status run_verb(const struct verb *verb, int argc, char **argv)
 {
     CLEANUP(freep) void *options = calloc(1, verb->options_size ? verb->options_size : 1);
     struct text_list operands = {0};
+    struct options_given given = {0};
     struct diag diag = {0};
     enum exit_status status;
     int r;
@@ -101,7 +102,7 @@ static enum exit_status run_verb(const struct verb *verb, int argc, char **argv)
     if (verb->defaults)
         memcpy(options, verb->defaults, verb->options_size);
 
-    r = options_parse(verb->options, argc, argv, options, &operands, &diag);
+    r = options_parse(verb->options, argc, argv, options, &operands, &given, &diag);
     if (r == 0)
         r = check_operands(verb, &operands, &diag);
     if (r == 1) {
@@ -111,7 +112,7 @@ static enum exit_status run_verb(const struct verb *verb, int argc, char **argv)
         status = cli_complain(STATUS_USAGE, &diag);
         (void)fprintf(stderr, "usage: synauthz %s %s\n", verb->name, verb->synopsis);
     } else {
-        status = verb->run(options, &operands);
+        status = verb->run(options, &operands, &given);
     }
     options_done(verb->options, options);
     free(operands.items);

@@ -26,8 +26,10 @@ struct verb {
     const void *defaults; /* such a struct; NULL: all zero */
     size_t operands_min, operands_max;
 
-    /* Run with parsed options.  Returns an exit status; prints its own messages (cli_complain). */
-    enum exit_status (*run)(void *options, const struct text_list *operands);
+    /* Run with parsed options; `given` are those that the command line named (for --config).
+     * Returns an exit status; prints its own messages (cli_complain). */
+    enum exit_status (*run)(void *options, const struct text_list *operands,
+                            const struct options_given *given);
 };
 
 extern const struct verb VERB_SERVE, VERB_FINGERPRINT, VERB_VERSION;

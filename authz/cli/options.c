@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "options.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -8,13 +9,7 @@
 
 #include "num.h"
 
-enum { CANDIDATES_MAX = 64, HELP_COLUMN = 30 };
-
-/* Where in the verb's struct an option lives. */
-static void *target_of(const struct option_spec *spec, void *target)
-{
-    return (char *)target + spec->offset;
-}
+enum { CANDIDATES_MAX = OPTIONS_MAX + 1, HELP_COLUMN = 30 };
 
 static int text_list_append(struct text_list *list, const char *item)
 {
@@ -27,7 +22,7 @@ static int text_list_append(struct text_list *list, const char *item)
     return 0;
 }
 
-static const struct option_spec *find_long(const struct option_table *table, struct str name)
+const struct option_spec *option_find(const struct option_table *table, struct str name)
 {
     for (size_t i = 0; i < table->count; i++)
         if (str_eq(name, str_from(table->specs[i].name)))
@@ -58,53 +53,108 @@ static int refuse_unknown(const struct option_table *table, struct str name, str
     return diag_set(diag, -EINVAL, "unknown option --%" PRIstr, STR_ARG(name));
 }
 
-static int store_choice(const struct option_spec *spec, const char *value, unsigned *slot,
-                        struct diag *diag)
+/* --- values ----------------------------------------------------------------------------------- */
+
+/* The number of the choice, or the number of all choices when it is none of them. */
+static unsigned choice_index(const struct option_spec *spec, struct str value)
 {
-    for (unsigned i = 0; spec->choices[i]; i++)
-        if (strcmp(value, spec->choices[i]) == 0) {
-            *slot = i;
-            return 0;
-        }
-    return diag_set(diag, -EINVAL, "--%s %s: expected %s", spec->name, value, spec->value);
+    unsigned i = 0;
+
+    while (spec->choices[i] && !str_eq(value, str_from(spec->choices[i])))
+        i++;
+    return i;
 }
 
-static int store_number(const struct option_spec *spec, const char *value, uint64_t *slot,
-                        struct diag *diag)
+static int check_number(const struct option_spec *spec, struct str value, struct diag *diag)
 {
-    if (num_parse_u64(str_from(value), spec->min, spec->max, slot) < 0)
-        return diag_set(diag, -EINVAL, "--%s %s: expected a number from %" PRIu64 " to %" PRIu64,
-                        spec->name, value, spec->min, spec->max);
+    uint64_t number;
+
+    if (num_parse_u64(value, spec->min, spec->max, &number) < 0)
+        return diag_set(diag, -EINVAL, "expected a number from %" PRIu64 " to %" PRIu64, spec->min,
+                        spec->max);
     return 0;
 }
 
-static int store_text(const struct option_spec *spec, const char *value, const char **slot,
+static int check_text(const struct option_spec *spec, struct str value, struct str *ret_item,
                       struct diag *diag)
 {
-    if (*slot)
-        return diag_set(diag, -EINVAL, "--%s is given twice", spec->name);
-    *slot = value;
-    return 0;
+    struct str rest = value;
+    int r = 0;
+
+    if (!spec->check)
+        return 0;
+    if (!spec->items)
+        return spec->check(value, diag);
+    while (r == 0 && str_next_field(&rest, ',', ret_item))
+        r = spec->check(*ret_item, diag);
+    return r;
 }
 
-static int store(const struct option_spec *spec, const char *value, void *target, struct diag *diag)
+int option_check(const struct option_spec *spec, struct str value, struct str *ret_item,
+                 struct diag *diag)
 {
-    void *slot = target_of(spec, target);
-
+    *ret_item = value;
     switch (spec->kind) {
-    case OPTION_FLAG:
-        *(bool *)slot = true;
+    case OPTION_NUMBER:
+        return check_number(spec, value, diag);
+    case OPTION_CHOICE:
+        if (!spec->choices[choice_index(spec, value)])
+            return diag_set(diag, -EINVAL, "expected %s", spec->value);
         return 0;
     case OPTION_TEXT:
-        return store_text(spec, value, slot, diag);
     case OPTION_LIST:
-        return text_list_append(slot, value);
-    case OPTION_NUMBER:
-        return store_number(spec, value, slot, diag);
-    case OPTION_CHOICE:
-        return store_choice(spec, value, slot, diag);
+        return check_text(spec, value, ret_item, diag);
+    case OPTION_FLAG:
+        break;
     }
     return -EINVAL;
+}
+
+void option_store(const struct option_spec *spec, const char *value, void *target)
+{
+    void *slot = option_slot(spec, target);
+
+    if (spec->kind == OPTION_TEXT)
+        *(const char **)slot = value;
+    else if (spec->kind == OPTION_CHOICE)
+        *(unsigned *)slot = choice_index(spec, str_from(value));
+    else if (spec->kind == OPTION_NUMBER)
+        (void)num_parse_u64(str_from(value), spec->min, spec->max, slot);
+}
+
+/* --- the command line ------------------------------------------------------------------------- */
+
+static int check_argument(const struct option_spec *spec, const char *value, struct diag *diag)
+{
+    struct diag wrong = {0};
+    struct str item;
+    int r = option_check(spec, str_from(value), &item, &wrong);
+
+    if (r < 0 && wrong.text[0])
+        return diag_set(diag, r, "--%s %" PRIstr ": %s", spec->name, STR_ARG(item), wrong.text);
+    return r;
+}
+
+/* Of what is one value, a second one is no correction but a mistake, so far as the first was text.
+ */
+static int store_argument(const struct option_spec *spec, const char *value, bool is_second,
+                          void *target, struct diag *diag)
+{
+    int r;
+
+    if (spec->kind == OPTION_FLAG) {
+        *(bool *)option_slot(spec, target) = true;
+        return 0;
+    }
+    if (spec->kind == OPTION_TEXT && is_second)
+        return diag_set(diag, -EINVAL, "--%s is given twice", spec->name);
+    r = check_argument(spec, value, diag);
+    if (r < 0)
+        return r;
+    if (spec->kind == OPTION_LIST)
+        return text_list_append(option_slot(spec, target), value);
+    option_store(spec, value, target);
+    return 0;
 }
 
 /* The value of an option: behind '=' or the next argument. `inline_value` NULL means there was no
@@ -152,7 +202,7 @@ static int recognise(const struct option_table *table, const char *argument,
     equals = strchr(argument, '=');
     if (equals)
         name.len = (size_t)(equals - name.ptr);
-    *ret_spec = find_long(table, name);
+    *ret_spec = option_find(table, name);
     if (!*ret_spec)
         return refuse_unknown(table, name, diag);
     *ret_inline_value = equals ? equals + 1 : NULL;
@@ -160,14 +210,19 @@ static int recognise(const struct option_table *table, const char *argument,
 }
 
 int options_parse(const struct option_table *table, int argc, char **argv, void *target,
-                  struct text_list *ret_operands, struct diag *diag)
+                  struct text_list *ret_operands, struct options_given *ret_given,
+                  struct diag *diag)
 {
     bool options_ended = false;
     int r;
 
+    assert(table->count <= OPTIONS_MAX);
+    *ret_given = (struct options_given){0};
+
     for (int i = 0; i < argc; i++) {
         const struct option_spec *spec = NULL;
         const char *inline_value = NULL, *value = NULL;
+        size_t index;
 
         if (options_ended || argv[i][0] != '-' || !argv[i][1]) {
             r = text_list_append(ret_operands, argv[i]);
@@ -185,9 +240,11 @@ int options_parse(const struct option_table *table, int argc, char **argv, void 
         r = take_value(spec, inline_value, argc, argv, &i, &value, diag);
         if (r < 0)
             return r;
-        r = store(spec, value, target, diag);
+        index = (size_t)(spec - table->specs);
+        r = store_argument(spec, value, options_is_given(ret_given, index), target, diag);
         if (r < 0)
             return r;
+        ret_given->bits |= (uint64_t)1 << index;
     }
     return 0;
 }
@@ -196,7 +253,7 @@ void options_done(const struct option_table *table, void *target)
 {
     for (size_t i = 0; i < table->count; i++)
         if (table->specs[i].kind == OPTION_LIST) {
-            struct text_list *list = target_of(&table->specs[i], target);
+            struct text_list *list = option_slot(&table->specs[i], target);
 
             free(list->items);
             *list = (struct text_list){0};

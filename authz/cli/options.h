@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Command line options as a table: parsing, `--help` and the keys of the configuration file all come
- * from it.
+/* Command line options as a table: parsing, `--help` and the keys of the configuration file all
+ * come from it.
  *
  * GNU long options, `--name VALUE` and `--name=VALUE`, no abbreviations; `-h` and one-letter
  * aliases where the table has one; `--` ends the options.  Values are borrowed from argv. */
@@ -37,8 +37,9 @@ struct option_spec {
     const char *const *choices; /* ends with NULL */
     uint64_t min, max;
 
-    /* TEXT and LIST: is the value (each comma-separated item of it, with `items`) a good one?  What
-     * it says is prefixed with the option, or with the place in the configuration file. */
+    /* TEXT and LIST: is the value (each comma-separated item of it, with `items`) a good one?  Says
+     * only what is wrong with it, "expected a port"; which option, which item and where are said by
+     * whoever calls.  Later stages need not look at the syntax again. */
     int (*check)(struct str value, struct diag *diag);
     bool items;
 
@@ -52,12 +53,43 @@ struct option_table {
 
 #define OPTION_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+enum { OPTIONS_MAX = 64 }; /* of one table */
+
+/* Which options the command line named, by their index in the table. */
+struct options_given {
+    uint64_t bits;
+};
+
 /* Parse argv[0..argc-1] (behind the verb) into `target`, which holds the defaults; what is not an
  * option goes to `ret_operands`.  Lists are allocated; options_done() frees them.  Returns 0; 1
- * when `--help` or `-h` was given; -EINVAL with a message. */
+ * when `--help` or `-h` was given; -EINVAL with a message ("--port 70000: expected ..."). */
 int options_parse(const struct option_table *table, int argc, char **argv, void *target,
-                  struct text_list *ret_operands, struct diag *diag);
+                  struct text_list *ret_operands, struct options_given *ret_given,
+                  struct diag *diag);
 void options_done(const struct option_table *table, void *target);
+
+static inline bool options_is_given(const struct options_given *given, size_t index)
+{
+    return given->bits >> index & 1;
+}
+
+/* The option of this name, or NULL. */
+const struct option_spec *option_find(const struct option_table *table, struct str name);
+
+/* Is `value` a good one for an option that takes one?  Returns 0; or -EINVAL or another negative
+ * errno with a message that says what was expected, and in `ret_item` the part of `value` that it
+ * is about. */
+int option_check(const struct option_spec *spec, struct str value, struct str *ret_item,
+                 struct diag *diag);
+
+/* Stores a value that option_check() has passed; but a LIST, whose memory is its owner's. */
+void option_store(const struct option_spec *spec, const char *value, void *target);
+
+/* Where in the verb's struct an option lives. */
+static inline void *option_slot(const struct option_spec *spec, void *target)
+{
+    return (char *)target + spec->offset;
+}
 
 /* The options' part of `--help`. */
 void options_print_help(const struct option_table *table, FILE *out);

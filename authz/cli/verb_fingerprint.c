@@ -280,7 +280,8 @@ static enum exit_status status_of(int r)
     return r == -EINVAL ? STATUS_INVALID : STATUS_FAILURE;
 }
 
-static enum exit_status run(void *options_, const struct text_list *operands)
+static enum exit_status run(void *options_, const struct text_list *operands,
+                            const struct options_given *given)
 {
     const struct fingerprint_options *options = options_;
     CLEANUP(databases_done) struct databases databases = {0};
@@ -288,6 +289,7 @@ static enum exit_status run(void *options_, const struct text_list *operands)
     struct diag diag = {0};
     int r;
 
+    (void)given;
     if (is_none_among_others(&options->databases)) {
         (void)diag_set(&diag, -EINVAL, "--database none goes with no other --database");
         return cli_complain(STATUS_USAGE, &diag);

@@ -56,13 +56,15 @@ static void print_json(const struct embedded_object *objects, size_t count)
     (void)printf("}}\n");
 }
 
-static enum exit_status run(void *options, const struct text_list *operands)
+static enum exit_status run(void *options, const struct text_list *operands,
+                            const struct options_given *given)
 {
     const struct version_options *version = options;
     size_t count;
     const struct embedded_object *objects = objects_embedded(&count);
 
     (void)operands;
+    (void)given;
     if (version->output == OUTPUT_JSON)
         print_json(objects, count);
     else

@@ -51,6 +51,7 @@ struct run {
     int argc;
     struct target target;
     struct text_list operands;
+    struct options_given given;
     struct diag diag;
     char *line;
 };
@@ -62,7 +63,8 @@ static int parse(struct run *run, const char *line)
     *run = (struct run){.line = strdup(line)};
     for (word = strtok(run->line, " "); word; word = strtok(NULL, " "))
         run->argv[run->argc++] = word;
-    return options_parse(&TABLE, run->argc, run->argv, &run->target, &run->operands, &run->diag);
+    return options_parse(&TABLE, run->argc, run->argv, &run->target, &run->operands, &run->given,
+                         &run->diag);
 }
 
 static void done(struct run *run)

@@ -16,6 +16,7 @@ struct run {
     struct serve_options options;
     struct serve_settings settings;
     struct text_list operands;
+    struct options_given given;
     struct diag diag;
 };
 
@@ -25,7 +26,7 @@ static int read_line(struct run *run, const char *line)
     for (char *word = strtok(run->line, " "); word; word = strtok(NULL, " "))
         run->argv[run->argc++] = word;
     assert_int_equal(options_parse(&SERVE_OPTIONS, run->argc, run->argv, &run->options,
-                                   &run->operands, &run->diag),
+                                   &run->operands, &run->given, &run->diag),
                      0);
     return serve_settings_read(&run->options, &run->settings, &run->diag);
 }
