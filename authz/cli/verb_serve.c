@@ -326,7 +326,6 @@ static enum exit_status run(void *options, const struct text_list *operands,
 
     (void)operands;
     (void)given;
-    (void)given;
     if (serve_settings_read(options, &serve.settings, &diag) < 0)
         return cli_complain(STATUS_USAGE, &diag);
     status = start(&serve, &diag);
