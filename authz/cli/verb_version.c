@@ -3,7 +3,7 @@
 #include "cli.h"
 
 #include "digest.h"
-#include "local_capture.h"
+#include "objects.h"
 #include "version.h"
 
 struct version_options {
@@ -60,15 +60,15 @@ static enum exit_status run(void *options, const struct text_list *operands,
                             const struct options_given *given)
 {
     const struct version_options *version = options;
-    size_t count;
-    const struct embedded_object *objects = objects_embedded(&count);
+    struct embedded_object objects[OBJECT_COUNT_];
 
     (void)operands;
+    objects_embedded(objects);
     (void)given;
     if (version->output == OUTPUT_JSON)
-        print_json(objects, count);
+        print_json(objects, OBJECT_COUNT_);
     else
-        print_text(objects, count);
+        print_text(objects, OBJECT_COUNT_);
     return STATUS_OK;
 }
 

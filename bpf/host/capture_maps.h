@@ -4,10 +4,15 @@
 #ifndef CAPTURE_MAPS_H
 #define CAPTURE_MAPS_H
 
+#include <stdint.h>
+
+#include "capture_meta.h"
+#include "record.h"
+
 /* In the order of CAPTURE_MAP_NAMES. */
 enum capture_map {
     MAP_PENDING = 0,
-    MAP_PENDING_BEFORE, /* not pinned */
+    MAP_PENDING_BEFORE, /* -1 where nothing was replaced; then it is `pending` itself */
     MAP_LIVE,
     MAP_ALIAS,
     MAP_CAPTURED,
@@ -34,15 +39,12 @@ struct capture_maps {
 void capture_maps_init(struct capture_maps *maps);
 void capture_maps_close(struct capture_maps *maps);
 
-struct capture_meta;
+/* How many entries a map has room for; 0 when it is not open. */
+uint32_t capture_map_size(const struct capture_maps *maps, enum capture_map map);
 
-/* The one value of `meta`, mapped for reading: it follows what the agent and the programs write.
- * Returns 0 or a negative errno; capture_meta_unmap() takes NULL. */
-int capture_meta_map(const struct capture_maps *maps, const struct capture_meta **ret_meta);
-void capture_meta_unmap(const struct capture_meta *meta);
-
-/* Does the kernel run under the boot that the set was made in, and is its reader's layout ours?
- * A meta that says CAPTURE_ENDED or CAPTURE_STARTING is not usable either. */
-int capture_meta_is_usable(const struct capture_meta *meta);
+/* Counters of one hook (SYN_HOOK_NONE: of the tracker) and IP version, summed over all CPUs.
+ * Returns 0 or a negative errno. */
+int capture_counters_read(const struct capture_maps *maps, enum syn_hook hook, uint8_t ip_version,
+                          uint64_t ret_counters[COUNTER_COUNT_]);
 
 #endif

@@ -9,12 +9,13 @@
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "cleanup.h"
+#include "filters.h"
 #include "load_error.h"
 #include "objects.h"
 
@@ -24,129 +25,77 @@ struct hook {
 };
 
 struct local_capture {
-    struct objects objects;
+    int program; /* of the devices; -1 once sealed */
     bool sealed;
     int track_links[TRACKERS][TRACKER_PROGRAMS];
     struct hook *hooks;
     size_t hook_count;
-    struct capture_maps maps; /* owned once sealed */
+    struct capture_maps maps;
 };
 
 /* --- what the programs shall do --------------------------------------------------------------- */
 
-static int set_ports(int fd, const struct local_capture_config *config)
+static struct filters filters_of(const struct local_capture_config *config)
 {
-    uint64_t words[PORTS_WORDS] = {0};
-
-    if (config->any_port)
-        memset(words, 0xff, sizeof(words));
-    for (size_t i = 0; i < config->port_count; i++)
-        words[config->ports[i] / 64] |= UINT64_C(1) << config->ports[i] % 64;
-    for (uint32_t i = 0; i < PORTS_WORDS; i++) {
-        int r = words[i] ? bpf_map_update_elem(fd, &i, &words[i], BPF_ANY) : 0;
-
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-static int set_prefixes(int fd, const struct local_capture_config *config)
-{
-    for (size_t i = 0; i < config->prefix_count; i++) {
-        const struct prefix *prefix = &config->prefixes[i];
-        struct prefix_key key = {.bits = prefix->length + (prefix->addr.family == 4 ? 96u : 0u)};
-        uint8_t present = 1;
-        int r;
-
-        memcpy(key.address, prefix->addr.bytes, sizeof(key.address));
-        r = bpf_map_update_elem(fd, &key, &present, BPF_ANY);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-static int read_boot_id(uint8_t ret_id[16])
-{
-    CLEANUP(fclosep) FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
-    unsigned digits = 0;
-    int c;
-
-    memset(ret_id, 0, 16);
-    if (!file)
-        return -errno;
-    while (digits < 32 && (c = fgetc(file)) != EOF) {
-        if (c == '-')
-            continue;
-        ret_id[digits / 2] =
-            (uint8_t)(ret_id[digits / 2] << 4 | (c <= '9' ? c - '0' : c - 'a' + 10));
-        digits++;
-    }
-    return digits == 32 ? 0 : -EIO;
-}
-
-static uint32_t map_size(int fd)
-{
-    struct bpf_map_info info = {0};
-    uint32_t length = sizeof(info);
-
-    return bpf_obj_get_info_by_fd(fd, &info, &length) < 0 ? 0 : info.max_entries;
-}
-
-static int set_meta(const struct capture_maps *maps)
-{
-    struct capture_meta meta = {
-        .magic = META_MAGIC,
-        .layout = SYN_LAYOUT,
-        .pending_size = map_size(maps->pending),
-        .live_size = map_size(maps->live),
+    return (struct filters){
+        .any_port = config->any_port,
+        .ports = config->ports,
+        .port_count = config->port_count,
+        .prefixes = config->prefixes,
+        .prefix_count = config->prefix_count,
     };
-    struct timespec now;
-    int r = read_boot_id(meta.boot_id);
-
-    if (r < 0)
-        return r;
-    if (clock_gettime(CLOCK_BOOTTIME, &now) < 0)
-        return -errno;
-    meta.started_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-    return bpf_map_update_elem(maps->meta, &(uint32_t){0}, &meta, BPF_ANY);
 }
 
-/* `enabled` is set last: until then the programs do nothing. */
-static int program_maps(const struct capture_maps *maps,
-                        const struct local_capture_config *config, struct diag *diag)
+/* As one that is used from the moment that it is there. */
+static int write_meta(const struct capture_maps *maps, struct diag *diag)
 {
-    struct capture_config value = {.enabled = 1, .use_prefixes = config->prefix_count > 0};
-    int r = set_ports(maps->ports, config);
+    struct capture_meta meta;
+    int r = capture_meta_describe(maps, &meta);
 
-    if (r == 0)
-        r = set_prefixes(maps->prefixes, config);
-    if (r == 0)
-        r = set_meta(maps);
-    if (r == 0)
-        r = bpf_map_update_elem(maps->config, &(uint32_t){0}, &value, BPF_ANY);
+    if (r == 0) {
+        meta.state = CAPTURE_RUNNING;
+        meta.tracked = 1;
+        meta.generation = 1;
+        r = bpf_map_update_elem(maps->fd[MAP_META], &(uint32_t){0}, &meta, BPF_ANY);
+    }
     if (r < 0)
-        return diag_set(diag, r, "cannot write the capture filters: %s", strerror(-r));
+        return diag_set(diag, r, "cannot describe the capture maps: %s", strerror(-r));
     return 0;
+}
+
+/* The filters are last: until then the programs do nothing. */
+static int write_maps(const struct capture_maps *maps, const struct local_capture_config *config,
+                      struct diag *diag)
+{
+    const struct capture_config on = {.enabled = 1, .tracked = 1};
+    const struct filters filters = filters_of(config);
+    int r = write_meta(maps, diag);
+
+    return r < 0 ? r : filters_write(&filters, &on, maps, diag);
 }
 
 /* --- where they do it ---------------------------------------------------------------------------
  */
 
-/* A BTF tracepoint is opened by the raw call: no libbpf object stays behind to hold the program. */
+/* A BTF tracepoint is opened by the raw call.  The link holds the program. */
 static int attach_tracker(struct local_capture *capture, unsigned copy, struct diag *diag)
 {
+    int programs[TRACKER_PROGRAMS];
+    int r = objects_load_tracker(&capture->maps, programs, diag);
+
+    if (r < 0)
+        return r;
     for (unsigned program = 0; program < TRACKER_PROGRAMS; program++) {
-        int link =
-            bpf_raw_tracepoint_open(NULL, objects_track_program(&capture->objects, copy, program));
+        CLEANUP(closep) int fd = programs[program];
+        int link = r < 0 ? r : bpf_raw_tracepoint_open(NULL, fd);
 
         if (link < 0)
-            return diag_set(diag, link, "cannot attach to the kernel's socket events: %s",
-                            strerror(-link));
-        capture->track_links[copy][program] = link;
+            r = diag_set(diag, link, "cannot attach to the kernel's socket events: %s",
+                         strerror(-link));
+        else
+            capture->track_links[copy][program] = link;
     }
-    return 0;
+    return r;
 }
 
 static int attach_trackers(struct local_capture *capture, struct diag *diag)
@@ -217,7 +166,7 @@ static int attach_device(struct local_capture *capture, const char *name, struct
     r = check_link_type(name, diag);
     if (r < 0)
         return r;
-    r = attach_xdp(objects_xdp_program(&capture->objects), ifindex);
+    r = attach_xdp(capture->program, ifindex);
     if (r < 0)
         return attach_error(diag, r, name, ifindex);
     *hook = (struct hook){.link = r, .native = is_native(ifindex)};
@@ -242,11 +191,11 @@ static int attach_devices(struct local_capture *capture, const struct local_capt
 
 static int check_config(const struct local_capture_config *config, struct diag *diag)
 {
-    if (!config->any_port && config->port_count == 0)
-        return diag_set(diag, -EINVAL, "no port to capture: name at least one");
-    if (config->prefix_count > PREFIXES_MAX)
-        return diag_set(diag, -E2BIG, "%zu prefixes, at most %d are possible", config->prefix_count,
-                        PREFIXES_MAX);
+    const struct filters filters = filters_of(config);
+    int r = filters_check(&filters, diag);
+
+    if (r < 0)
+        return r;
     for (size_t i = 0; i < config->interface_count; i++)
         for (size_t j = 0; j < i; j++)
             if (strcmp(config->interfaces[i], config->interfaces[j]) == 0)
@@ -254,8 +203,22 @@ static int check_config(const struct local_capture_config *config, struct diag *
     return 0;
 }
 
-int local_capture_start(const struct local_capture_config *config, struct local_capture **ret_capture,
-                      struct diag *diag)
+static int load(struct local_capture *capture, const struct local_capture_config *config,
+                struct diag *diag)
+{
+    const struct map_sizes sizes = {.pending = config->max_pending, .live = config->max_live};
+    int r = objects_make_maps(&sizes, &capture->maps, diag);
+
+    if (r == 0)
+        r = objects_load_hook(OBJECT_XDP, &capture->maps, diag);
+    if (r < 0)
+        return r;
+    capture->program = r;
+    return 0;
+}
+
+int local_capture_start(const struct local_capture_config *config,
+                        struct local_capture **ret_capture, struct diag *diag)
 {
     CLEANUP(local_capture_freep) struct local_capture *capture = NULL;
     int r = check_config(config, diag);
@@ -266,11 +229,11 @@ int local_capture_start(const struct local_capture_config *config, struct local_
     if (!capture)
         return diag_set(diag, -ENOMEM, "no memory");
     memset(capture->track_links, -1, sizeof(capture->track_links));
-    r = objects_load(&capture->objects, config->max_pending, config->max_live, diag);
-    if (r < 0)
-        return r;
-    objects_maps(&capture->objects, &capture->maps);
-    r = program_maps(&capture->maps, config, diag);
+    capture->program = -1;
+    capture_maps_init(&capture->maps);
+    r = load(capture, config, diag);
+    if (r == 0)
+        r = write_maps(&capture->maps, config, diag);
     if (r == 0)
         r = attach_trackers(capture, diag);
     if (r == 0)
@@ -282,18 +245,6 @@ int local_capture_start(const struct local_capture_config *config, struct local_
 }
 
 /* --- without the means to do more ------------------------------------------------------------- */
-
-static void close_maps(struct capture_maps *maps)
-{
-    closep(&maps->pending);
-    closep(&maps->live);
-    closep(&maps->alias);
-    closep(&maps->ports);
-    closep(&maps->prefixes);
-    closep(&maps->config);
-    closep(&maps->meta);
-    closep(&maps->counters);
-}
 
 /* Freezes the map, so that no descriptor of it can write any more, however it is got (a read-only
  * one could be pinned and opened again for writing); the programs still can.  Returns a second
@@ -318,35 +269,33 @@ static int reopen_read_only(int fd)
 
 static int reopen_maps(const struct capture_maps *from, struct capture_maps *to)
 {
-    const int sources[] = {from->pending,  from->live,   from->alias, from->ports,
-                           from->prefixes, from->config, from->meta,  from->counters};
-    int *targets[] = {&to->pending,  &to->live,   &to->alias, &to->ports,
-                      &to->prefixes, &to->config, &to->meta,  &to->counters};
+    for (int map = 0; map < MAP_COUNT_; map++) {
+        int fd = from->fd[map] < 0 ? -1 : reopen_read_only(from->fd[map]);
 
-    for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
-        int fd = reopen_read_only(sources[i]);
-
-        if (fd < 0)
+        if (fd < 0 && from->fd[map] >= 0)
             return fd;
-        *targets[i] = fd;
+        to->fd[map] = fd;
     }
     return 0;
 }
 
 int local_capture_seal(struct local_capture *capture, struct diag *diag)
 {
-    struct capture_maps maps = {-1, -1, -1, -1, -1, -1, -1, -1};
+    CLEANUP(capture_maps_close) struct capture_maps maps;
+    struct capture_maps writable;
     int r;
 
+    capture_maps_init(&maps);
     if (capture->sealed)
         return 0;
     r = reopen_maps(&capture->maps, &maps);
-    if (r < 0) {
-        close_maps(&maps);
+    if (r < 0)
         return diag_set(diag, r, "cannot make the capture maps read-only: %s", strerror(-r));
-    }
-    objects_done(&capture->objects);
+    writable = capture->maps;
     capture->maps = maps;
+    maps = writable; /* closed on return */
+    closep(&capture->program);
+    capture->program = -1;
     capture->sealed = true;
     return 0;
 }
@@ -360,7 +309,7 @@ const struct capture_maps *local_capture_get_maps(const struct local_capture *ca
 
 int local_capture_program(const struct local_capture *capture)
 {
-    return capture->sealed ? -1 : objects_xdp_program(&capture->objects);
+    return capture->program;
 }
 
 const char *local_capture_mode(const struct local_capture *capture, size_t interface)
@@ -368,24 +317,21 @@ const char *local_capture_mode(const struct local_capture *capture, size_t inter
     return capture->hooks[interface].native ? "xdp native" : "xdp generic";
 }
 
-int local_capture_counters(const struct local_capture *capture, uint64_t ret_counters[COUNTER_COUNT_])
+int local_capture_counters(const struct local_capture *capture,
+                           uint64_t ret_counters[COUNTER_COUNT_])
 {
-    CLEANUP(freep) struct capture_counters *of_cpu = NULL;
-    int cpus = libbpf_num_possible_cpus();
-    int r;
+    uint64_t sum[COUNTER_COUNT_] = {0}, part[COUNTER_COUNT_];
 
-    if (cpus < 0)
-        return cpus;
-    of_cpu = calloc((size_t)cpus, sizeof(*of_cpu));
-    if (!of_cpu)
-        return -ENOMEM;
-    r = bpf_map_lookup_elem(capture->maps.counters, &(uint32_t){0}, of_cpu);
-    if (r < 0)
-        return r;
-    memset(ret_counters, 0, COUNTER_COUNT_ * sizeof(*ret_counters));
-    for (int cpu = 0; cpu < cpus; cpu++)
+    for (unsigned index = 0; index < COUNTERS_SIZE; index++) {
+        int r = capture_counters_read(&capture->maps, (enum syn_hook)(index / 2), index % 2 ? 6 : 4,
+                                      part);
+
+        if (r < 0)
+            return r;
         for (int i = 0; i < COUNTER_COUNT_; i++)
-            ret_counters[i] += of_cpu[cpu].values[i];
+            sum[i] += part[i];
+    }
+    memcpy(ret_counters, sum, sizeof(sum));
     return 0;
 }
 
@@ -400,10 +346,8 @@ void local_capture_freep(struct local_capture **slot)
     for (unsigned copy = 0; copy < TRACKERS; copy++)
         for (unsigned program = 0; program < TRACKER_PROGRAMS; program++)
             closep(&capture->track_links[copy][program]);
-    if (capture->sealed)
-        close_maps(&capture->maps);
-    else
-        objects_done(&capture->objects);
+    closep(&capture->program);
+    capture_maps_close(&capture->maps);
     free(capture->hooks);
     free(capture);
 }

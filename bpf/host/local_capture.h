@@ -2,8 +2,8 @@
 /* Load the capture programs and attach them to devices of this network namespace.
  *
  * The BPF objects are inside the binary; there is no way to name another.  Loading needs CAP_BPF,
- * CAP_NET_ADMIN and CAP_PERFMON.  local_capture_seal() then leaves nothing behind that could write a
- * map or load a program: only the links (which hold the hooks) and read-only map descriptors. */
+ * CAP_NET_ADMIN and CAP_PERFMON.  local_capture_seal() then leaves nothing behind that could write
+ * a map or load a program: only the links (which hold the hooks) and read-only map descriptors. */
 #ifndef LOADER_H
 #define LOADER_H
 
@@ -33,8 +33,8 @@ struct local_capture_config {
 
 /* Load, set the filters, attach tracking first and then each device.  Returns 0, or a negative
  * errno with a message that says what to do (missing capability, busy device, no BTF, lockdown). */
-int local_capture_start(const struct local_capture_config *config, struct local_capture **ret_capture,
-                      struct diag *diag);
+int local_capture_start(const struct local_capture_config *config,
+                        struct local_capture **ret_capture, struct diag *diag);
 
 /* Freeze the maps, so that only the programs can write them; close every program and every writable
  * descriptor. */
@@ -49,16 +49,9 @@ int local_capture_program(const struct local_capture *capture);
 /* "xdp native" or "xdp generic", for the log line of one interface. */
 const char *local_capture_mode(const struct local_capture *capture, size_t interface);
 
-/* Sum over all CPUs.  Returns 0 or a negative errno. */
-int local_capture_counters(const struct local_capture *capture, uint64_t ret_counters[COUNTER_COUNT_]);
-
-/* The BPF objects inside this binary, for `synauthz version`.  Static. */
-struct embedded_object {
-    const char *name; /* "xdp", "track" */
-    const char *bytes;
-    size_t size;
-};
-const struct embedded_object *objects_embedded(size_t *ret_count);
+/* Sum over all CPUs, hooks and IP versions.  Returns 0 or a negative errno. */
+int local_capture_counters(const struct local_capture *capture,
+                           uint64_t ret_counters[COUNTER_COUNT_]);
 
 /* Detaches and frees everything. */
 void local_capture_freep(struct local_capture **capture);

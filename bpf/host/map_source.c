@@ -57,7 +57,7 @@ static enum read_result read_live(const struct map_source *source, const struct 
                                   struct live_entry *ret_entry)
 {
     for (int attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
-        int r = read_element(source->maps.live, key, ret_entry);
+        int r = read_element(source->maps.fd[MAP_LIVE], key, ret_entry);
 
         if (r < 0)
             return r == -ENOENT ? READ_NOTHING : READ_FAILED;
@@ -71,7 +71,7 @@ static enum read_result read_alias(const struct map_source *source, const struct
                                    struct alias_entry *ret_entry)
 {
     for (int attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
-        int r = read_element(source->maps.alias, key, ret_entry);
+        int r = read_element(source->maps.fd[MAP_ALIAS], key, ret_entry);
 
         if (r < 0)
             return r == -ENOENT ? READ_NOTHING : READ_FAILED;
@@ -183,15 +183,15 @@ static int is_captured(const struct map_source *source, const struct flow *flow)
     uint64_t ports;
     uint8_t present;
 
-    if (bpf_map_lookup_elem(source->maps.config, &(uint32_t){0}, &config) < 0 ||
-        bpf_map_lookup_elem(source->maps.ports, &word, &ports) < 0)
+    if (bpf_map_lookup_elem(source->maps.fd[MAP_CONFIG], &(uint32_t){0}, &config) < 0 ||
+        bpf_map_lookup_elem(source->maps.fd[MAP_PORTS], &word, &ports) < 0)
         return -errno;
     if (!config.enabled || !(ports >> flow->destination.port % 64 & 1))
         return 0;
     if (!config.use_prefixes)
         return 1;
     memcpy(prefix.address, flow->destination.addr.bytes, sizeof(prefix.address));
-    if (bpf_map_lookup_elem(source->maps.prefixes, &prefix, &present) == 0)
+    if (bpf_map_lookup_elem(source->maps.fd[MAP_PREFIXES], &prefix, &present) == 0)
         return 1;
     return errno == ENOENT ? 0 : -errno;
 }
@@ -201,7 +201,7 @@ static struct syn_answer explain_absence(const struct map_source *source, const 
     struct capture_meta meta;
     int captured = is_captured(source, flow);
 
-    if (captured < 0 || bpf_map_lookup_elem(source->maps.meta, &(uint32_t){0}, &meta) < 0)
+    if (captured < 0 || bpf_map_lookup_elem(source->maps.fd[MAP_META], &(uint32_t){0}, &meta) < 0)
         return answer_fault();
     if (!captured)
         return answer_missing(SYN_REASON_FILTERED);
@@ -235,12 +235,13 @@ static int check_layout(const struct capture_maps *maps, struct diag *diag)
 {
     struct capture_meta meta;
 
-    if (bpf_map_lookup_elem(maps->meta, &(uint32_t){0}, &meta) < 0)
+    if (bpf_map_lookup_elem(maps->fd[MAP_META], &(uint32_t){0}, &meta) < 0)
         return diag_set(diag, -errno, "cannot read the capture maps: %s", strerror(errno));
-    if (meta.magic != META_MAGIC || meta.layout != SYN_LAYOUT)
+    if (meta.magic != META_MAGIC || meta.reader_layout != READER_LAYOUT)
         return diag_set(diag, -EPROTO,
-                        "the capture maps have layout %u, this program reads layout %u",
-                        meta.layout, (unsigned)SYN_LAYOUT);
+                        "the capture maps are for readers of layout %u, this program reads layout "
+                        "%u; use programs of one version for `agent` and `serve`",
+                        meta.reader_layout, (unsigned)READER_LAYOUT);
     return 0;
 }
 

@@ -14,7 +14,7 @@
 
 struct map_source_config {
     const struct capture_maps *maps; /* copied; the descriptors must outlive the source */
-    const uint16_t *redirect_ports;      /* copied */
+    const uint16_t *redirect_ports;  /* copied */
     size_t redirect_port_count;
 };
 

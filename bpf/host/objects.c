@@ -4,142 +4,280 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/bpf.h>
 #include <stdbool.h>
 
+#include "capture_cgroup.skel.h"
+#include "capture_tcx.skel.h"
 #include "capture_track.skel.h"
 #include "capture_xdp.skel.h"
+#include "cleanup.h"
 #include "load_error.h"
-#include "local_capture.h"
 
-static int set_size(struct bpf_map *map, uint32_t entries)
+/* --- skeletons: each has a type of its own, what is done with them has not -------------------- */
+
+struct skeleton {
+    void *self;
+    struct bpf_object *object;
+    void (*destroy)(void *self);
+};
+
+static void destroy_xdp(void *self)
 {
-    return entries ? bpf_map__set_max_entries(map, entries) : 0;
+    capture_xdp__destroy(self);
 }
 
-static int try_load_xdp(struct objects *objects, uint32_t max_pending, uint32_t max_live,
-                        bool frags)
+static struct skeleton open_xdp(void)
 {
-    struct capture_xdp *xdp = capture_xdp__open();
-    int r;
+    struct capture_xdp *self = capture_xdp__open();
 
-    if (!xdp)
-        return -errno;
-    objects->xdp = xdp;
-    xdp->rodata->has_frags = frags;
-    r = bpf_program__set_flags(xdp->progs.capture_xdp, frags ? BPF_F_XDP_HAS_FRAGS : 0);
-    if (r == 0)
-        r = set_size(xdp->maps.pending, max_pending);
-    if (r == 0)
-        r = set_size(xdp->maps.live, max_live);
-    if (r == 0)
-        r = set_size(xdp->maps.alias, max_live);
-    if (r == 0)
-        r = capture_xdp__load(xdp);
-    return r;
+    return (struct skeleton){self, self ? self->obj : NULL, destroy_xdp};
 }
 
-/* Kernels before 5.18 do not know of packets in several buffers and refuse the flag as invalid. */
-static int load_xdp(struct objects *objects, uint32_t max_pending, uint32_t max_live)
+static void destroy_tcx(void *self)
 {
-    int r = try_load_xdp(objects, max_pending, max_live, true);
-
-    if (r != -EINVAL)
-        return r;
-    objects_done(objects);
-    load_error_listen();
-    return try_load_xdp(objects, max_pending, max_live, false);
+    capture_tcx__destroy(self);
 }
 
-/* Every map of ours that the XDP object has, instead of one of its own. */
-static int share_maps(struct bpf_object *from, struct bpf_object *to)
+static struct skeleton open_tcx(void)
 {
-    struct bpf_map *map;
+    struct capture_tcx *self = capture_tcx__open();
 
-    bpf_object__for_each_map(map, to)
-    {
-        struct bpf_map *shared;
+    return (struct skeleton){self, self ? self->obj : NULL, destroy_tcx};
+}
+
+static void destroy_cgroup(void *self)
+{
+    capture_cgroup__destroy(self);
+}
+
+static struct skeleton open_cgroup(void)
+{
+    struct capture_cgroup *self = capture_cgroup__open();
+
+    return (struct skeleton){self, self ? self->obj : NULL, destroy_cgroup};
+}
+
+static void destroy_track(void *self)
+{
+    capture_track__destroy(self);
+}
+
+static struct skeleton open_track(void)
+{
+    struct capture_track *self = capture_track__open();
+
+    return (struct skeleton){self, self ? self->obj : NULL, destroy_track};
+}
+
+static const struct {
+    const char *name;
+    struct skeleton (*open)(void);
+    const void *(*bytes)(size_t *ret_size);
+} OBJECTS[OBJECT_COUNT_] = {
+    [OBJECT_XDP] = {"xdp", open_xdp, capture_xdp__elf_bytes},
+    [OBJECT_TCX] = {"tcx", open_tcx, capture_tcx__elf_bytes},
+    [OBJECT_CGROUP] = {"cgroup", open_cgroup, capture_cgroup__elf_bytes},
+    [OBJECT_TRACK] = {"track", open_track, capture_track__elf_bytes},
+};
+
+static void skeleton_done(struct skeleton *skeleton)
+{
+    skeleton->destroy(skeleton->self); /* takes NULL */
+}
+
+/* --- maps ---------------------------------------------------------------------------------------
+ */
+
+/* The descriptor outlives the object that it was made by. */
+static int duplicate(int fd)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+    return copy < 0 ? -errno : copy;
+}
+
+static struct bpf_map *find_map(const struct skeleton *skeleton, enum capture_map map)
+{
+    return bpf_object__find_map_by_name(skeleton->object, CAPTURE_MAP_NAMES[map]);
+}
+
+/* Maps that are open already are used instead of new ones. */
+static int use_maps(const struct skeleton *skeleton, const struct capture_maps *maps)
+{
+    for (enum capture_map map = 0; map < MAP_COUNT_; map++) {
+        struct bpf_map *own = find_map(skeleton, map);
         int r;
 
-        if (bpf_map__is_internal(map)) /* its own constants */
+        if (maps->fd[map] < 0)
             continue;
-        shared = bpf_object__find_map_by_name(from, bpf_map__name(map));
-        r = shared ? bpf_map__reuse_fd(map, bpf_map__fd(shared)) : -ENOENT;
+        r = own ? bpf_map__reuse_fd(own, maps->fd[map]) : -ENOENT;
         if (r < 0)
             return r;
     }
     return 0;
 }
 
-static int load_track(struct objects *objects, unsigned copy)
+static int set_size(const struct skeleton *skeleton, enum capture_map map, uint32_t entries)
 {
-    struct capture_track *track = capture_track__open();
-    int r;
-
-    if (!track)
-        return -errno;
-    objects->track[copy] = track;
-    r = share_maps(objects->xdp->obj, track->obj);
-    if (r < 0)
-        return r;
-    return capture_track__load(track);
+    return entries ? bpf_map__set_max_entries(find_map(skeleton, map), entries) : 0;
 }
 
-int objects_load(struct objects *objects, uint32_t max_pending, uint32_t max_live,
-                 struct diag *diag)
+static int set_sizes(const struct skeleton *skeleton, const struct map_sizes *sizes)
+{
+    int r = set_size(skeleton, MAP_PENDING, sizes->pending);
+
+    if (r == 0)
+        r = set_size(skeleton, MAP_LIVE, sizes->live);
+    if (r == 0)
+        r = set_size(skeleton, MAP_ALIAS, sizes->live);
+    if (r == 0)
+        r = set_size(skeleton, MAP_CAPTURED, sizes->captured);
+    return r;
+}
+
+/* Take what is new out of the object. */
+static int keep_maps(const struct skeleton *skeleton, struct capture_maps *maps)
+{
+    for (enum capture_map map = 0; map < MAP_COUNT_; map++) {
+        int fd;
+
+        if (maps->fd[map] >= 0 || map == MAP_PENDING_BEFORE)
+            continue;
+        fd = duplicate(bpf_map__fd(find_map(skeleton, map)));
+        if (fd < 0)
+            return fd;
+        maps->fd[map] = fd;
+    }
+    return 0;
+}
+
+/* The cgroup object's programs are left out and need nothing of the kernel, so that maps can be
+ * made where programs could not be loaded; all objects declare the same maps. */
+static int make_maps(const struct map_sizes *sizes, struct capture_maps *maps)
+{
+    CLEANUP(skeleton_done) struct skeleton skeleton = OBJECTS[OBJECT_CGROUP].open();
+    struct bpf_program *program;
+    int r;
+
+    if (!skeleton.object)
+        return -errno;
+    bpf_object__for_each_program(program, skeleton.object)(void)
+        bpf_program__set_autoload(program, false);
+    r = bpf_map__set_autocreate(find_map(&skeleton, MAP_PENDING_BEFORE), false);
+    if (r == 0)
+        r = set_sizes(&skeleton, sizes);
+    if (r == 0)
+        r = use_maps(&skeleton, maps);
+    if (r == 0)
+        r = bpf_object__load(skeleton.object);
+    return r == 0 ? keep_maps(&skeleton, maps) : r;
+}
+
+int objects_make_maps(const struct map_sizes *sizes, struct capture_maps *maps, struct diag *diag)
 {
     int r;
 
     load_error_listen();
-    r = load_xdp(objects, max_pending, max_live);
-    for (unsigned copy = 0; r == 0 && copy < TRACKERS; copy++)
-        r = load_track(objects, copy);
-    return r == 0 ? 0 : load_error(diag, r);
+    r = make_maps(sizes, maps);
+    return r < 0 ? load_error(diag, r) : 0;
 }
 
-void objects_maps(const struct objects *objects, struct capture_maps *ret_maps)
-{
-    const struct capture_xdp *xdp = objects->xdp;
+/* --- programs -----------------------------------------------------------------------------------
+ */
 
-    *ret_maps = (struct capture_maps){
-        .pending = bpf_map__fd(xdp->maps.pending),
-        .live = bpf_map__fd(xdp->maps.live),
-        .alias = bpf_map__fd(xdp->maps.alias),
-        .ports = bpf_map__fd(xdp->maps.ports),
-        .prefixes = bpf_map__fd(xdp->maps.prefixes),
-        .config = bpf_map__fd(xdp->maps.config),
-        .meta = bpf_map__fd(xdp->maps.meta),
-        .counters = bpf_map__fd(xdp->maps.counters),
-    };
+/* `pending_before` is `pending` itself where nothing was replaced. */
+static int give_maps(const struct skeleton *skeleton, const struct capture_maps *maps)
+{
+    struct capture_maps given = *maps;
+
+    if (given.fd[MAP_PENDING_BEFORE] < 0)
+        given.fd[MAP_PENDING_BEFORE] = given.fd[MAP_PENDING];
+    return use_maps(skeleton, &given);
 }
 
-int objects_xdp_program(const struct objects *objects)
+/* Packets may lie in several buffers. */
+static int accept_frags(const struct skeleton *skeleton)
 {
-    return bpf_program__fd(objects->xdp->progs.capture_xdp);
+    const struct capture_xdp *xdp = skeleton->self;
+
+    xdp->rodata->has_frags = true;
+    return bpf_program__set_flags(bpf_object__next_program(skeleton->object, NULL),
+                                  BPF_F_XDP_HAS_FRAGS);
 }
 
-int objects_track_program(const struct objects *objects, unsigned copy, unsigned program)
+static int load_hook(enum object object, const struct capture_maps *maps, bool frags)
 {
-    const struct capture_track *track = objects->track[copy];
+    CLEANUP(skeleton_done) struct skeleton skeleton = OBJECTS[object].open();
+    int r;
 
-    return bpf_program__fd(program == 0 ? track->progs.capture_track
-                                        : track->progs.capture_destroy);
+    if (!skeleton.object)
+        return -errno;
+    r = give_maps(&skeleton, maps);
+    if (r == 0 && frags)
+        r = accept_frags(&skeleton);
+    if (r == 0)
+        r = bpf_object__load(skeleton.object);
+    if (r < 0)
+        return r;
+    return duplicate(bpf_program__fd(bpf_object__next_program(skeleton.object, NULL)));
 }
 
-void objects_done(struct objects *objects)
+/* Kernels before 5.18 do not know of packets in several buffers and refuse the flag as invalid. */
+int objects_load_hook(enum object object, const struct capture_maps *maps, struct diag *diag)
 {
-    for (unsigned copy = 0; copy < TRACKERS; copy++)
-        capture_track__destroy(objects->track[copy]);
-    capture_xdp__destroy(objects->xdp);
-    *objects = (struct objects){0};
+    int fd;
+
+    load_error_listen();
+    fd = load_hook(object, maps, object == OBJECT_XDP);
+    if (fd == -EINVAL && object == OBJECT_XDP) {
+        load_error_listen();
+        fd = load_hook(object, maps, false);
+    }
+    return fd < 0 ? load_error(diag, fd) : fd;
 }
 
-const struct embedded_object *objects_embedded(size_t *ret_count)
+static int load_tracker(const struct skeleton *skeleton, const struct capture_maps *maps,
+                        int programs[TRACKER_PROGRAMS])
 {
-    static struct embedded_object objects[] = {{.name = "xdp"}, {.name = "track"}};
+    struct bpf_program *program = NULL;
+    int r = give_maps(skeleton, maps);
 
-    objects[0].bytes = capture_xdp__elf_bytes(&objects[0].size);
-    objects[1].bytes = capture_track__elf_bytes(&objects[1].size);
-    *ret_count = sizeof(objects) / sizeof(objects[0]);
-    return objects;
+    if (r == 0)
+        r = bpf_object__load(skeleton->object);
+    for (int i = 0; r == 0 && i < TRACKER_PROGRAMS; i++) {
+        program = bpf_object__next_program(skeleton->object, program);
+        programs[i] = duplicate(bpf_program__fd(program));
+        if (programs[i] < 0)
+            r = programs[i];
+    }
+    return r;
+}
+
+int objects_load_tracker(const struct capture_maps *maps, int ret_programs[TRACKER_PROGRAMS],
+                         struct diag *diag)
+{
+    CLEANUP(skeleton_done) struct skeleton skeleton = OBJECTS[OBJECT_TRACK].open();
+    int programs[TRACKER_PROGRAMS];
+    int r;
+
+    memset(programs, -1, sizeof(programs));
+    load_error_listen();
+    r = skeleton.object ? load_tracker(&skeleton, maps, programs) : -errno;
+    if (r == 0) {
+        memcpy(ret_programs, programs, sizeof(programs));
+        return 0;
+    }
+    for (int i = 0; i < TRACKER_PROGRAMS; i++)
+        closep(&programs[i]);
+    return load_error(diag, r);
+}
+
+void objects_embedded(struct embedded_object ret_objects[OBJECT_COUNT_])
+{
+    for (int i = 0; i < OBJECT_COUNT_; i++) {
+        ret_objects[i].name = OBJECTS[i].name;
+        ret_objects[i].bytes = OBJECTS[i].bytes(&ret_objects[i].size);
+    }
 }

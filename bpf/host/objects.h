@@ -1,15 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The BPF objects of this binary: opened, given one set of maps, loaded.  Nothing is attached. */
+/* The BPF objects of this binary: their maps are made once, each program is loaded with the same
+ * ones.  Nothing is attached.  All descriptors are the caller's. */
 #ifndef OBJECTS_H
 #define OBJECTS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "capture_maps.h"
 #include "diag.h"
 
-struct capture_xdp;
-struct capture_track;
+/* What is inside this binary. */
+enum object {
+    OBJECT_XDP = 0,
+    OBJECT_TCX, /* also for clsact */
+    OBJECT_CGROUP,
+    OBJECT_TRACK,
+    OBJECT_COUNT_,
+};
 
 /* The kernel does not run a tracking program inside itself: when an interrupt brings a second event
  * while the program handles a first, that run is left out.  Of two copies, run one after the other,
@@ -20,21 +28,29 @@ enum { TRACKERS = 2 };
 /* Of each copy: state changes, and ends, of sockets. */
 enum { TRACKER_PROGRAMS = 2 };
 
-struct objects {
-    struct capture_xdp *xdp;
-    struct capture_track *track[TRACKERS];
+/* Entries; 0 leaves what maps.h says. */
+struct map_sizes {
+    uint32_t pending, live, captured;
 };
 
-/* Sizes of 0 leave the defaults.  Returns 0, or a negative errno with a message. */
-int objects_load(struct objects *objects, uint32_t max_pending, uint32_t max_live,
-                 struct diag *diag);
+/* Make each map that is not open yet, but for `pending_before`, which is never made.  On failure
+ * those that were made stay open.  Returns 0, or a negative errno with a message. */
+int objects_make_maps(const struct map_sizes *sizes, struct capture_maps *maps, struct diag *diag);
 
-/* Descriptors, borrowed until objects_done(). */
-void objects_maps(const struct objects *objects, struct capture_maps *ret_maps);
-int objects_xdp_program(const struct objects *objects);
-int objects_track_program(const struct objects *objects, unsigned copy, unsigned program);
+/* Load the program of OBJECT_XDP, OBJECT_TCX or OBJECT_CGROUP with these maps.  Returns a
+ * descriptor, or a negative errno with a message. */
+int objects_load_hook(enum object object, const struct capture_maps *maps, struct diag *diag);
 
-/* Closes all programs and maps; what is attached stays attached. */
-void objects_done(struct objects *objects);
+/* Load one copy of the tracker: all of it or, with a message, nothing. */
+int objects_load_tracker(const struct capture_maps *maps, int ret_programs[TRACKER_PROGRAMS],
+                         struct diag *diag);
+
+/* For `synauthz version`.  Static. */
+struct embedded_object {
+    const char *name; /* "xdp", "track" */
+    const void *bytes;
+    size_t size;
+};
+void objects_embedded(struct embedded_object ret_objects[OBJECT_COUNT_]);
 
 #endif

@@ -54,13 +54,13 @@ static bool pending_is_empty(const struct local_capture *capture)
 {
     struct pending_key key;
 
-    return bpf_map_get_next_key(local_capture_get_maps(capture)->pending, NULL, &key) == -ENOENT;
+    return bpf_map_get_next_key(local_capture_get_maps(capture)->fd[MAP_PENDING], NULL, &key) == -ENOENT;
 }
 
 /* Takes the record out of `pending`; what only the kernel knows of it is checked and zeroed. */
 static struct syn_record take(const struct local_capture *capture, const struct pending_key *key)
 {
-    int fd = local_capture_get_maps(capture)->pending;
+    int fd = local_capture_get_maps(capture)->fd[MAP_PENDING];
     struct syn_record record;
 
     assert_int_equal(bpf_map_lookup_elem(fd, key, &record), 0);
@@ -480,7 +480,7 @@ static void unprogrammed_maps_capture_and_count_nothing(void **state)
     struct capture_config off = {0};
 
     (void)state;
-    assert_int_equal(bpf_map_update_elem(maps->config, &(uint32_t){0}, &off, BPF_ANY), 0);
+    assert_int_equal(bpf_map_update_elem(maps->fd[MAP_CONFIG], &(uint32_t){0}, &off, BPF_ANY), 0);
     for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
         uint8_t frame[FRAME_MAX];
 

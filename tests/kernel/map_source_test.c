@@ -92,14 +92,14 @@ static void put_live(const struct watch *watch, const struct live_entry *entry)
 {
     const struct capture_maps *maps = local_capture_get_maps(watch->capture);
 
-    assert_int_equal(bpf_map_update_elem(maps->live, &entry->key, entry, BPF_ANY), 0);
+    assert_int_equal(bpf_map_update_elem(maps->fd[MAP_LIVE], &entry->key, entry, BPF_ANY), 0);
 }
 
 static void put_alias(const struct watch *watch, const struct alias_entry *entry)
 {
     const struct capture_maps *maps = local_capture_get_maps(watch->capture);
 
-    assert_int_equal(bpf_map_update_elem(maps->alias, &entry->key, entry, BPF_ANY), 0);
+    assert_int_equal(bpf_map_update_elem(maps->fd[MAP_ALIAS], &entry->key, entry, BPF_ANY), 0);
 }
 
 static struct syn_answer ask(const struct watch *watch, const char *address, uint16_t port)
@@ -166,7 +166,7 @@ static void entry_is_answered_by_its_condition(void **state)
         const struct capture_maps *maps = local_capture_get_maps(watch.capture);
 
         do_damage(ROWS[i].damage, &entry);
-        assert_int_equal(bpf_map_update_elem(maps->live, &key, &entry, BPF_ANY), 0);
+        assert_int_equal(bpf_map_update_elem(maps->fd[MAP_LIVE], &key, &entry, BPF_ANY), 0);
         assert_answer(ask(&watch, SERVER, SERVER_PORT), ROWS[i].state, ROWS[i].reason);
     }
     watch_done(&watch);
@@ -183,9 +183,9 @@ static void nothing_there_is_explained(void **state)
     maps = local_capture_get_maps(watch.capture);
     assert_answer(ask(&watch, SERVER, SERVER_PORT), SYN_STATE_MISSING, SYN_REASON_NOT_SEEN);
     assert_answer(ask(&watch, SERVER, SERVER_PORT + 1), SYN_STATE_MISSING, SYN_REASON_FILTERED);
-    assert_int_equal(bpf_map_lookup_elem(maps->meta, &(uint32_t){0}, &meta), 0);
+    assert_int_equal(bpf_map_lookup_elem(maps->fd[MAP_META], &(uint32_t){0}, &meta), 0);
     meta.full_ns = 1;
-    assert_int_equal(bpf_map_update_elem(maps->meta, &(uint32_t){0}, &meta, BPF_ANY), 0);
+    assert_int_equal(bpf_map_update_elem(maps->fd[MAP_META], &(uint32_t){0}, &meta, BPF_ANY), 0);
     assert_answer(ask(&watch, SERVER, SERVER_PORT), SYN_STATE_MISSING, SYN_REASON_MAP_FULL);
     assert_answer(ask(&watch, SERVER, SERVER_PORT + 1), SYN_STATE_MISSING, SYN_REASON_FILTERED);
     watch_done(&watch);
@@ -271,7 +271,7 @@ static void maps_that_cannot_be_read_are_our_fault(void **state)
     (void)state;
     watch_start_empty(&watch);
     broken = *local_capture_get_maps(watch.capture);
-    broken.live = -1;
+    broken.fd[MAP_LIVE] = -1;
     assert_int_equal(map_source_new(&(struct map_source_config){.maps = &broken}, &source, &diag),
                      0);
     source->lookup(source, &flow, &answer);
@@ -282,7 +282,7 @@ static void maps_that_cannot_be_read_are_our_fault(void **state)
 
 static void maps_of_another_layout_are_refused(void **state)
 {
-    struct capture_meta meta = {.magic = META_MAGIC, .layout = SYN_LAYOUT + 1};
+    struct capture_meta meta = {.magic = META_MAGIC, .reader_layout = READER_LAYOUT + 1};
     const struct capture_maps *maps;
     struct syn_source *source = NULL;
     struct diag diag = {0};
@@ -291,7 +291,7 @@ static void maps_of_another_layout_are_refused(void **state)
     (void)state;
     watch_start_empty(&watch);
     maps = local_capture_get_maps(watch.capture);
-    assert_int_equal(bpf_map_update_elem(maps->meta, &(uint32_t){0}, &meta, BPF_ANY), 0);
+    assert_int_equal(bpf_map_update_elem(maps->fd[MAP_META], &(uint32_t){0}, &meta, BPF_ANY), 0);
     assert_int_equal(map_source_new(&(struct map_source_config){.maps = maps}, &source, &diag),
                      -EPROTO);
     assert_null(source);

@@ -104,7 +104,7 @@ static void sealing_leaves_links_and_read_only_maps(void **state)
     held = what_we_hold();
     assert_int_equal(held.programs, 0);
     assert_int_equal(held.writable_maps, 0);
-    assert_int_equal(held.maps, sizeof(struct capture_maps) / sizeof(int));
+    assert_int_equal(held.maps, MAP_COUNT_ - 1); /* nothing was replaced: no `pending_before` */
     assert_int_equal(held.links, 5); /* the device, and two copies of two trackers */
     assert_int_equal(local_capture_program(watch.capture), -1);
     watch_done(&watch);
@@ -150,11 +150,11 @@ static int forge_everything(const struct capture_maps *maps, const struct tuple_
     struct prefix_key prefix = {.bits = 128};
     uint8_t present = 1;
 
-    return try_to_forge(maps->live, key, &entry) || try_to_forge(maps->alias, key, &alias) ||
-           try_to_forge(maps->pending, &pending, &syn) ||
-           try_to_forge(maps->config, &zero, &config) || try_to_forge(maps->meta, &zero, &meta) ||
-           try_to_forge(maps->ports, &zero, &ports) ||
-           try_to_forge(maps->prefixes, &prefix, &present);
+    return try_to_forge(maps->fd[MAP_LIVE], key, &entry) || try_to_forge(maps->fd[MAP_ALIAS], key, &alias) ||
+           try_to_forge(maps->fd[MAP_PENDING], &pending, &syn) ||
+           try_to_forge(maps->fd[MAP_CONFIG], &zero, &config) || try_to_forge(maps->fd[MAP_META], &zero, &meta) ||
+           try_to_forge(maps->fd[MAP_PORTS], &zero, &ports) ||
+           try_to_forge(maps->fd[MAP_PREFIXES], &prefix, &present);
 }
 
 static int as_nobody(const struct watch *watch, const struct flow *flow)
@@ -232,11 +232,11 @@ static void no_new_descriptor_can_write(void **state)
     stage_make(&stage);
     watch_near(&watch, &stage.server);
     maps = local_capture_get_maps(watch.capture);
-    assert_int_equal(write_through_new_descriptor(maps->pending), -EPERM);
-    assert_int_equal(write_through_new_descriptor(maps->live), -EPERM);
-    assert_int_equal(write_through_new_descriptor(maps->alias), -EPERM);
-    assert_int_equal(write_through_new_descriptor(maps->ports), -EPERM);
-    assert_int_equal(write_through_new_descriptor(maps->config), -EPERM);
+    assert_int_equal(write_through_new_descriptor(maps->fd[MAP_PENDING]), -EPERM);
+    assert_int_equal(write_through_new_descriptor(maps->fd[MAP_LIVE]), -EPERM);
+    assert_int_equal(write_through_new_descriptor(maps->fd[MAP_ALIAS]), -EPERM);
+    assert_int_equal(write_through_new_descriptor(maps->fd[MAP_PORTS]), -EPERM);
+    assert_int_equal(write_through_new_descriptor(maps->fd[MAP_CONFIG]), -EPERM);
     watch_done(&watch);
     stage_done(&stage);
 }
@@ -265,7 +265,7 @@ static int seal_without_sys_admin(const struct netns *ns)
     }
     if (forge_everything(local_capture_get_maps(capture), &key))
         return 2;
-    if (bpf_map_lookup_elem(local_capture_get_maps(capture)->live, &key, &entry) != -ENOENT)
+    if (bpf_map_lookup_elem(local_capture_get_maps(capture)->fd[MAP_LIVE], &key, &entry) != -ENOENT)
         return 3;
     local_capture_freep(&capture);
     return 0;

@@ -230,7 +230,7 @@ static void leave_entry(const struct watch *watch, const struct flow *flow, uint
     };
     const struct capture_maps *maps = local_capture_get_maps(watch->capture);
 
-    assert_int_equal(bpf_map_update_elem(maps->live, &entry.key, &entry, BPF_NOEXIST), 0);
+    assert_int_equal(bpf_map_update_elem(maps->fd[MAP_LIVE], &entry.key, &entry, BPF_NOEXIST), 0);
 }
 
 /* A connection on the tuple of a left entry with this scope; how it is answered. */
