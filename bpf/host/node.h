@@ -96,7 +96,8 @@ enum node_hook_kind {
     NODE_HOOK_CGROUP,
     NODE_HOOK_COUNT_,
 };
-extern const char *const NODE_HOOK_NAMES[NODE_HOOK_COUNT_]; /* "xdp", "xdp-generic", "tcx", ... */
+/* "xdp", "xdp-generic", "tcx", ...  (They are in choose.c.) */
+extern const char *const NODE_HOOK_NAMES[NODE_HOOK_COUNT_];
 
 /* One place that SYNs are, or should be, seen at. */
 struct node_hook {
