@@ -292,20 +292,3 @@ void options_print_help(const struct option_table *table, FILE *out)
     }
     print_option("help", 'h', NULL, "print this and exit", out);
 }
-
-int options_each_item(const struct text_list *list,
-                      int (*parse)(struct str item, void *context, struct diag *diag),
-                      void *context, struct diag *diag)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        struct str rest = str_from(list->items[i]), item;
-
-        while (str_next_field(&rest, ',', &item)) {
-            int r = parse(item, context, diag);
-
-            if (r < 0)
-                return r;
-        }
-    }
-    return 0;
-}

@@ -94,10 +94,4 @@ static inline void *option_slot(const struct option_spec *spec, void *target)
 /* The options' part of `--help`. */
 void options_print_help(const struct option_table *table, FILE *out);
 
-/* Splits "80,443" at commas and appends to `list` what each item is; for lists that may be given in
- * both ways. Calls `parse` for each item and stops at its first failure. */
-int options_each_item(const struct text_list *list,
-                      int (*parse)(struct str item, void *context, struct diag *diag),
-                      void *context, struct diag *diag);
-
 #endif

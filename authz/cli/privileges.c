@@ -34,12 +34,12 @@ int identity_parse(struct str text, struct identity *ret_identity, struct diag *
         account = getpwuid((uid_t)number);
         identity = (struct identity){.uid = (uid_t)number, .gid = (gid_t)number};
     } else if (!account) {
-        return diag_set(diag, -ENOENT, "--user %s: there is no such user", name);
+        return diag_set(diag, -ENOENT, "there is no such user");
     }
     if (account)
         identity = (struct identity){.uid = account->pw_uid, .gid = account->pw_gid};
     if (identity.uid == 0 || identity.gid == 0)
-        return diag_set(diag, -EINVAL, "--user %s: the server does not run as root", name);
+        return diag_set(diag, -EINVAL, "the server does not run as root");
     *ret_identity = identity;
     return 0;
 }

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "num.h"
+enum { THREADS_MAX = 64 };
 
-enum { THREADS_MAX = 64, REDIRECT_PORT = 15006 /* Istio's sidecar */ };
+#define REDIRECT_PORT "15006" /* Istio's sidecar */
 
 #define AT(field) offsetof(struct serve_options, field)
 static const struct option_spec SPECS[] = {
@@ -32,11 +32,15 @@ static const struct option_spec SPECS[] = {
      .kind = OPTION_LIST,
      .value = "N[,N...]|any",
      .offset = AT(ports),
+     .check = option_check_port_or_any,
+     .items = true,
      .help = "capture SYNs to these ports, as on the wire (with --attach)"},
     {.name = "prefix",
      .kind = OPTION_LIST,
      .value = "CIDR[,CIDR...]",
      .offset = AT(prefixes),
+     .check = option_check_prefix,
+     .items = true,
      .help = "capture only SYNs to these destinations (with --attach)"},
     {.name = "source",
      .kind = OPTION_TEXT,
@@ -47,11 +51,14 @@ static const struct option_spec SPECS[] = {
      .kind = OPTION_LIST,
      .value = "N[,N...]",
      .offset = AT(redirect_ports),
+     .check = option_check_port,
+     .items = true,
      .help = "local ports that connections are REDIRECTed to (default 15006)"},
     {.name = "user",
      .kind = OPTION_TEXT,
      .value = "NAME|UID",
      .offset = AT(user),
+     .check = option_check_user,
      .help = "who to become when started as root (default nobody)"},
     {.name = "threads",
      .kind = OPTION_NUMBER,
@@ -80,65 +87,6 @@ static const struct option_spec SPECS[] = {
 const struct option_table SERVE_OPTIONS = {SPECS, OPTION_COUNT(SPECS)};
 const struct serve_options SERVE_DEFAULTS = {.threads = 1};
 
-static int port_list_add(struct port_list *list, uint16_t port)
-{
-    uint16_t *items = reallocarray(list->items, list->count + 1, sizeof(*items));
-
-    if (!items)
-        return -ENOMEM;
-    items[list->count++] = port;
-    list->items = items;
-    return 0;
-}
-
-static int add_port(struct str item, void *context, struct diag *diag)
-{
-    struct serve_settings *settings = context;
-    uint16_t port;
-
-    if (str_eq(item, STR("any"))) {
-        settings->any_port = true;
-        return 0;
-    }
-    if (num_parse_port(item, &port) < 0)
-        return diag_set(diag, -EINVAL,
-                        "--port %" PRIstr ": expected a port from 1 to 65535, or any",
-                        STR_ARG(item));
-    return port_list_add(&settings->ports, port);
-}
-
-static int add_redirect_port(struct str item, void *context, struct diag *diag)
-{
-    struct serve_settings *settings = context;
-    uint16_t port;
-
-    if (num_parse_port(item, &port) < 0)
-        return diag_set(diag, -EINVAL,
-                        "--redirect-port %" PRIstr ": expected a port from 1 to 65535",
-                        STR_ARG(item));
-    return port_list_add(&settings->redirect_ports, port);
-}
-
-static int add_prefix(struct str item, void *context, struct diag *diag)
-{
-    struct serve_settings *settings = context;
-    struct prefix_list *list = &settings->prefixes;
-    struct prefix prefix, *items;
-    int r = prefix_parse(item, &prefix);
-
-    if (r == -ERANGE)
-        return diag_set(diag, r, "--prefix %" PRIstr ": bits are set behind the prefix length",
-                        STR_ARG(item));
-    if (r < 0)
-        return diag_set(diag, r, "--prefix %" PRIstr ": expected ADDRESS/LENGTH", STR_ARG(item));
-    items = reallocarray(list->items, list->count + 1, sizeof(*items));
-    if (!items)
-        return -ENOMEM;
-    items[list->count++] = prefix;
-    list->items = items;
-    return 0;
-}
-
 static int check_source(const struct serve_options *options, struct diag *diag)
 {
     bool attach = options->attach.count > 0;
@@ -165,20 +113,29 @@ static int check_source(const struct serve_options *options, struct diag *diag)
     return 0;
 }
 
-static int read_lists(struct serve_settings *settings, struct diag *diag)
+static int read_lists(struct serve_settings *settings)
 {
     const struct serve_options *options = settings->options;
-    int r;
+    const char *redirect_port = REDIRECT_PORT;
+    const struct text_list default_ports = {&redirect_port, 1};
+    int r = port_list_append(&settings->ports, &options->ports, &settings->any_port);
 
-    r = options_each_item(&options->ports, add_port, settings, diag);
+    if (r == 0)
+        r = prefix_list_append(&settings->prefixes, &options->prefixes);
     if (r < 0)
         return r;
-    r = options_each_item(&options->prefixes, add_prefix, settings, diag);
-    if (r < 0)
-        return r;
-    if (options->redirect_ports.count == 0)
-        return port_list_add(&settings->redirect_ports, REDIRECT_PORT);
-    return options_each_item(&options->redirect_ports, add_redirect_port, settings, diag);
+    return port_list_append(
+        &settings->redirect_ports,
+        options->redirect_ports.count ? &options->redirect_ports : &default_ports, NULL);
+}
+
+static int read_user(struct serve_settings *settings, struct diag *diag)
+{
+    const char *user = settings->options->user ? settings->options->user : "nobody";
+    struct diag wrong = {0};
+    int r = identity_parse(str_from(user), &settings->identity, &wrong);
+
+    return r < 0 ? diag_set(diag, r, "--user %s: %s", user, wrong.text) : 0;
 }
 
 int serve_settings_read(const struct serve_options *options, struct serve_settings *ret_settings,
@@ -196,11 +153,10 @@ int serve_settings_read(const struct serve_options *options, struct serve_settin
         return r;
     if (options->source && strcmp(options->source, "none") != 0)
         ret_settings->pcap_file = options->source + strlen("pcap:");
-    r = read_lists(ret_settings, diag);
+    r = read_lists(ret_settings);
     if (r < 0)
         return r;
-    return identity_parse(str_from(options->user ? options->user : "nobody"),
-                          &ret_settings->identity, diag);
+    return read_user(ret_settings, diag);
 }
 
 void serve_settings_done(struct serve_settings *settings)

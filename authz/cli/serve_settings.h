@@ -3,8 +3,7 @@
 #ifndef SERVE_SETTINGS_H
 #define SERVE_SETTINGS_H
 
-#include "addr.h"
-#include "options.h"
+#include "option_values.h"
 #include "privileges.h"
 
 /* As given; the target of SERVE_OPTIONS. */
@@ -16,16 +15,6 @@ struct serve_options {
 
 extern const struct option_table SERVE_OPTIONS;
 extern const struct serve_options SERVE_DEFAULTS;
-
-struct port_list {
-    uint16_t *items;
-    size_t count;
-};
-
-struct prefix_list {
-    struct prefix *items;
-    size_t count;
-};
 
 /* All zero before serve_settings_read(). */
 struct serve_settings {

@@ -10,10 +10,25 @@
 
 static const char *const FORMATS[] = {"text", "json", NULL};
 
+static int check_port(struct str item, struct diag *diag)
+{
+    return str_eq(item, STR("80")) || str_eq(item, STR("443"))
+               ? 0
+               : diag_set(diag, -EINVAL, "expected 80 or 443");
+}
+
+static int check_file(struct str value, struct diag *diag)
+{
+    if (str_eq(value, STR("short-of-memory")))
+        return -ENOMEM;
+    return str_has_prefix(value, STR("/")) ? 0 : diag_set(diag, -ENOENT, "expected a path");
+}
+
 struct target {
     bool verbose;
     const char *file;
-    struct text_list ports;
+    const char *path;
+    struct text_list ports, checked_ports;
     uint64_t threads;
     unsigned output;
 };
@@ -27,6 +42,19 @@ static const struct option_spec SPECS[] = {
      .value = "N[,N...]",
      .help = "ports",
      .offset = AT(ports)},
+    {.name = "path",
+     .kind = OPTION_TEXT,
+     .value = "PATH",
+     .help = "with a check",
+     .offset = AT(path),
+     .check = check_file},
+    {.name = "web-port",
+     .kind = OPTION_LIST,
+     .value = "N[,N...]",
+     .help = "each item is checked",
+     .offset = AT(checked_ports),
+     .check = check_port,
+     .items = true},
     {.name = "threads",
      .kind = OPTION_NUMBER,
      .value = "N",
@@ -136,43 +164,59 @@ static void wrong_command_lines_say_what_is_wrong(void **state)
         {"--threads 3x", "--threads 3x: expected a number from 1 to 8"},
         {"--threads=-1", "--threads -1: expected a number from 1 to 8"},
         {"--output xml", "--output xml: expected text|json"},
+        {"--path relative,/x", "--path relative,/x: expected a path"},
+        {"--web-port 81", "--web-port 81: expected 80 or 443"},
+        {"--web-port 80 --web-port 443,81,82", "--web-port 81: expected 80 or 443"},
+        {"--web-port 80,", "--web-port : expected 80 or 443"},
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
         struct run run;
 
-        assert_int_equal(parse(&run, ROWS[i].line), -EINVAL);
+        assert_true(parse(&run, ROWS[i].line) < 0);
         assert_string_equal(run.diag.text, ROWS[i].message);
         done(&run);
     }
 }
 
-static int collect(struct str item, void *context, struct diag *diag)
+static void a_check_that_fails_without_a_message_is_passed_on(void **state)
 {
-    char *text = context;
-
-    if (str_eq(item, STR("bad")))
-        return diag_set(diag, -EINVAL, "bad item");
-    strncat(text, "[", 2);
-    strncat(text, item.ptr, item.len);
-    strncat(text, "]", 2);
-    return 0;
-}
-
-static void list_items_are_split_at_commas(void **state)
-{
-    const char *items[] = {"80,443", "8080"}, *bad[] = {"1,bad,2"};
-    struct text_list list = {items, 2};
-    struct diag diag = {0};
-    char text[64] = "";
+    struct run run;
 
     (void)state;
-    assert_int_equal(options_each_item(&list, collect, text, &diag), 0);
-    assert_string_equal(text, "[80][443][8080]");
-    list = (struct text_list){bad, 1};
-    assert_int_equal(options_each_item(&list, collect, text, &diag), -EINVAL);
-    assert_string_equal(text, "[80][443][8080][1]");
+    assert_int_equal(parse(&run, "--path short-of-memory"), -ENOMEM);
+    assert_string_equal(run.diag.text, "");
+    done(&run);
+}
+
+static void what_the_command_line_named_is_known(void **state)
+{
+    struct run run;
+
+    (void)state;
+    assert_int_equal(parse(&run, "--threads 1 --web-port 80,443 --verbose operand"), 0);
+    for (size_t i = 0; i < TABLE.count; i++) {
+        const char *name = TABLE.specs[i].name;
+        bool named = strcmp(name, "threads") == 0 || strcmp(name, "web-port") == 0 ||
+                     strcmp(name, "verbose") == 0;
+
+        assert_int_equal(options_is_given(&run.given, i), named);
+    }
+    done(&run);
+}
+
+static void a_default_text_is_replaced_once(void **state)
+{
+    char *first[] = {(char[]){"--file"}, (char[]){"a"}};
+    struct target target = {.file = "default"};
+    struct text_list operands = {0};
+    struct options_given given;
+    struct diag diag = {0};
+
+    (void)state;
+    assert_int_equal(options_parse(&TABLE, 2, first, &target, &operands, &given, &diag), 0);
+    assert_string_equal(target.file, "a");
 }
 
 static void help_lists_every_option_with_its_value(void **state)
@@ -199,7 +243,9 @@ int main(void)
         cmocka_unit_test(lists_repeat_and_operands_stay_in_order),
         cmocka_unit_test(help_wins_wherever_it_stands),
         cmocka_unit_test(wrong_command_lines_say_what_is_wrong),
-        cmocka_unit_test(list_items_are_split_at_commas),
+        cmocka_unit_test(a_check_that_fails_without_a_message_is_passed_on),
+        cmocka_unit_test(what_the_command_line_named_is_known),
+        cmocka_unit_test(a_default_text_is_replaced_once),
         cmocka_unit_test(help_lists_every_option_with_its_value),
     };
 

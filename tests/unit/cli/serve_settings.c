@@ -22,12 +22,15 @@ struct run {
 
 static int read_line(struct run *run, const char *line)
 {
+    int r;
+
     *run = (struct run){.line = strdup(line), .options = SERVE_DEFAULTS};
     for (char *word = strtok(run->line, " "); word; word = strtok(NULL, " "))
         run->argv[run->argc++] = word;
-    assert_int_equal(options_parse(&SERVE_OPTIONS, run->argc, run->argv, &run->options,
-                                   &run->operands, &run->given, &run->diag),
-                     0);
+    r = options_parse(&SERVE_OPTIONS, run->argc, run->argv, &run->options, &run->operands,
+                      &run->given, &run->diag);
+    if (r < 0)
+        return r;
     return serve_settings_read(&run->options, &run->settings, &run->diag);
 }
 
