@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "signature.h"
+
 /* --- readers: `slot` matters to headers only */
 
 static const void *field(const struct fact *fact, const struct subject *subject)
@@ -80,6 +82,20 @@ static enum fact_case read_signature(const struct fact *fact, const struct subje
     return FACT_PRESENT;
 }
 
+/* In hops to this node, wherever in it the SYN was seen. */
+static enum fact_case read_distance(const struct fact *fact, const struct subject *subject,
+                                    uint32_t slot, struct fact_value *ret_value)
+{
+    const struct signature *signature = subject->signature;
+
+    (void)fact;
+    (void)slot;
+    if (!signature)
+        return FACT_UNOBSERVABLE;
+    ret_value->number = (uint64_t)syn_distance_to_node(signature->syn, signature->distance);
+    return FACT_PRESENT;
+}
+
 static enum fact_case read_state(const struct fact *fact, const struct subject *subject,
                                  uint32_t slot, struct fact_value *ret_value)
 {
@@ -118,6 +134,8 @@ static const struct fact FACTS[] = {
     {"p0f", FACT_TEXT, .may_be_unobservable = true, .holds_commas = true, .read = read_p0f},
     {"signature", FACT_SIGNATURE, .may_be_unobservable = true, .holds_commas = true,
      .read = read_signature},
+    {"tcp.distance", FACT_NUMBER, .number_max = UINT8_MAX, .may_be_unobservable = true,
+     .read = read_distance},
     {"fingerprint.state", FACT_WORD, .word = state_word, .word_end = SYN_STATE_COUNT_,
      .read = read_state},
     {"fingerprint.reason", FACT_WORD, .word = reason_word, .word_first = SYN_REASON_NONE + 1,

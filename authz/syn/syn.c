@@ -206,3 +206,16 @@ void syn_from_record(const struct syn_record *record, struct syn *ret_syn)
     read_options((struct options){record->tcp_options, record->tcp_options + options_length},
                  ret_syn);
 }
+
+const char *syn_hook_name(unsigned hook)
+{
+    static const char *const NAMES[] = {
+        [SYN_HOOK_NONE] = NULL,
+        [SYN_HOOK_XDP] = "xdp",
+        [SYN_HOOK_TCX] = "tcx",
+        [SYN_HOOK_CGROUP] = "cgroup",
+    };
+    static_assert(sizeof(NAMES) / sizeof(NAMES[0]) == SYN_HOOK_COUNT_, "name each hook");
+
+    return hook < SYN_HOOK_COUNT_ ? NAMES[hook] : NULL;
+}

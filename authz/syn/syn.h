@@ -63,6 +63,13 @@ struct syn {
     uint8_t scale;
     uint8_t eol_pad; /* bytes behind an EOL option */
     uint8_t hook;    /* enum syn_hook */
+
+    /* Routers of this node that the SYN passed before it was seen: each took one off its TTL, so
+     * that the same client would look farther away behind some hooks than before others.  What
+     * people see as distance (policies, `lookup`) is syn_distance_to_node(); the signature is
+     * p0f's, of the packet as it was seen. */
+    uint8_t node_hops;
+
     bool beyond_p0f; /* VLAN tags or IPv6 extension headers: p0f itself would not report it */
     uint8_t layout_length;
     uint8_t layout[SYN_LAYOUT_MAX]; /* option kinds in wire order, up to and including EOL */
@@ -71,5 +78,15 @@ struct syn {
 /* Decode a record.  Never fails: damaged options are a fact (QUIRK_BAD_OPTIONS), and a length
  * beyond the record's array is cut to it. */
 void syn_from_record(const struct syn_record *record, struct syn *ret_syn);
+
+/* Hops from the sender to this node, when `distance` is how far the packet had come (p0f's guess by
+ * its TTL).  Not below 0: where the sender is on this node, too. */
+static inline int syn_distance_to_node(const struct syn *syn, int distance)
+{
+    return distance > syn->node_hops ? distance - syn->node_hops : 0;
+}
+
+/* "xdp", "tcx", "cgroup"; NULL for a SYN that no hook has seen (SYN_HOOK_NONE). */
+const char *syn_hook_name(unsigned hook);
 
 #endif

@@ -14,6 +14,7 @@ static const char *const REASON_NAMES[] = {
     [SYN_REASON_NONE] = "",
     [SYN_REASON_MAP_ERROR] = "map_error",
     [SYN_REASON_PCAP] = "pcap",
+    [SYN_REASON_UNTRACKED] = "untracked",
     [SYN_REASON_FILTERED] = "filtered",
     [SYN_REASON_NO_SYN] = "no_syn",
     [SYN_REASON_MAP_FULL] = "map_full",

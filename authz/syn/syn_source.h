@@ -24,7 +24,8 @@ enum syn_state {
 enum syn_reason {
     SYN_REASON_NONE = 0,
     SYN_REASON_MAP_ERROR, /* unavailable */
-    SYN_REASON_PCAP,      /* captured */
+    SYN_REASON_PCAP,      /* captured: from a file */
+    SYN_REASON_UNTRACKED, /* captured: this host's kernel does not let us follow its sockets */
     SYN_REASON_FILTERED,  /* missing, from here on: the destination is not captured */
     SYN_REASON_NO_SYN,    /* established without a recorded SYN */
     SYN_REASON_MAP_FULL,

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/bpf.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -154,12 +153,16 @@ static bool answer_by_capability(void)
     return effective == CAP_SET;
 }
 
-/* What this kernel says. */
+/* What this kernel says: of a pin that is not there, that it is not there. */
 static bool answer_of_the_kernel(void)
 {
-    union bpf_attr attr = {.pathname = (uint64_t)(uintptr_t) "/nothing/is/here"};
+    enum { BPF_OBJ_GET = 7 }; /* linux/bpf.h, which belongs to another layer */
+    const struct {
+        uint64_t pathname;
+        uint64_t zero[15];
+    } attributes = {.pathname = (uintptr_t) "/nothing/is/here"};
 
-    return syscall(SYS_bpf, BPF_OBJ_GET, &attr, sizeof(attr)) < 0 && errno == ENOENT;
+    return syscall(SYS_bpf, BPF_OBJ_GET, &attributes, sizeof(attributes)) < 0 && errno == ENOENT;
 }
 
 static int bpf_stays_alone_where_it_is_needed(void)

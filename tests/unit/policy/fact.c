@@ -10,7 +10,8 @@
 
 #include "signature.h"
 
-static const struct signature SIGNATURE = {0};
+static const struct syn SYN = {.node_hops = 1}; /* seen behind one router of this node */
+static const struct signature SIGNATURE = {.syn = &SYN, .distance = 12};
 static const struct str HEADERS[] = {STR_INIT("zero"), STR_INIT(""), {NULL, 0}};
 
 static struct endpoint endpoint(const char *text)
@@ -48,6 +49,7 @@ static const struct {
 } ROWS[] = {
     {"p0f", FACT_UNOBSERVABLE, "4:64+0:0:1460:mss*44,7:mss:df:0"},
     {"signature", FACT_UNOBSERVABLE, NULL},
+    {"tcp.distance", FACT_UNOBSERVABLE, "11"},
     {"fingerprint.state", FACT_PRESENT, "captured"},
     {"fingerprint.reason", FACT_ABSENT, "pcap"},
     {"source.address", FACT_ABSENT, "192.0.2.7"},

@@ -220,6 +220,33 @@ static void facts_are_taken_over(void **state)
     assert_true(syn.beyond_p0f);
 }
 
+static void distance_is_to_the_node_and_not_into_it(void **state)
+{
+    static const struct {
+        int distance;
+        uint8_t node_hops;
+        int seen;
+    } ROWS[] = {
+        {12, 0, 12}, {12, 1, 11}, {1, 1, 0}, {0, 1, 0}, {0, 0, 0}, {2, 255, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++)
+        assert_int_equal(
+            syn_distance_to_node(&(struct syn){.node_hops = ROWS[i].node_hops}, ROWS[i].distance),
+            ROWS[i].seen);
+}
+
+static void hooks_have_names_and_captures_have_none(void **state)
+{
+    (void)state;
+    assert_null(syn_hook_name(SYN_HOOK_NONE));
+    assert_string_equal(syn_hook_name(SYN_HOOK_XDP), "xdp");
+    assert_string_equal(syn_hook_name(SYN_HOOK_TCX), "tcx");
+    assert_string_equal(syn_hook_name(SYN_HOOK_CGROUP), "cgroup");
+    assert_null(syn_hook_name(SYN_HOOK_COUNT_)); /* what a torn or foreign record might say */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +255,8 @@ int main(void)
         cmocka_unit_test(a_length_beyond_the_array_is_cut),
         cmocka_unit_test(header_fields_raise_p0f_s_quirks),
         cmocka_unit_test(facts_are_taken_over),
+        cmocka_unit_test(distance_is_to_the_node_and_not_into_it),
+        cmocka_unit_test(hooks_have_names_and_captures_have_none),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
