@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent_settings.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pin_reader.h"
+#include "privileges.h"
+
+enum { INTERFACE_MAX = 64, NODE_HOPS_MAX = 63, CAPTURED_SECONDS_MAX = 3600, TRACKING_OFF = 1 };
+
+const char *const AGENT_CAPTURE_MODES[] = {
+    [NODE_AUTO] = "auto", [NODE_XDP] = "xdp",       [NODE_XDP_GENERIC] = "xdp-generic",
+    [NODE_TCX] = "tcx",   [NODE_CGROUP] = "cgroup", [NODE_MODE_COUNT_] = NULL};
+
+static const char *const TRACKING_WORDS[] = {"auto", [TRACKING_OFF] = "off", NULL};
+
+/* --- options ---------------------------------------------------------------------------------- */
+
+static int check_path(struct str value, struct diag *diag)
+{
+    return value.ptr[0] == '/' ? 0 : diag_set(diag, -EINVAL, "expected an absolute path");
+}
+
+static int check_interface(struct str value, struct diag *diag)
+{
+    bool is_good = value.len <= INTERFACE_MAX;
+
+    for (size_t i = 0; i < value.len; i++)
+        is_good = is_good && value.ptr[i] != '/' && isgraph((unsigned char)value.ptr[i]);
+    return is_good ? 0
+                   : diag_set(diag, -EINVAL,
+                              "expected the name of an interface, or a pattern like \"eth*\"");
+}
+
+#define AT(field) offsetof(struct agent_options, field)
+static const struct option_spec SPECS[] = {
+    {.name = "interface",
+     .kind = OPTION_LIST,
+     .value = "IFACE",
+     .offset = AT(interfaces),
+     .check = check_interface,
+     .help = "a device that clients come in on, or a pattern (\"eth*\");\n"
+             "it may appear and vanish; may be repeated"},
+    {.name = "port",
+     .kind = OPTION_LIST,
+     .value = "N[,N...]|any",
+     .offset = AT(ports),
+     .check = option_check_port_or_any,
+     .items = true,
+     .help = "capture SYNs to these ports, as each hook sees them: on a\n"
+             "device the port on the wire (a NodePort), in a control group\n"
+             "the one that the server listens on; may be repeated"},
+    {.name = "prefix",
+     .kind = OPTION_LIST,
+     .value = "CIDR[,CIDR...]",
+     .offset = AT(prefixes),
+     .check = option_check_prefix,
+     .items = true,
+     .help = "capture only SYNs to these destinations (default: to all);\n"
+             "may be repeated"},
+    {.name = "capture",
+     .kind = OPTION_CHOICE,
+     .value = "auto|xdp|xdp-generic|tcx|cgroup",
+     .offset = AT(capture),
+     .choices = AGENT_CAPTURE_MODES,
+     .help = "which hooks (default auto: the best one of each interface,\n"
+             "and the control groups)"},
+    {.name = "cgroup",
+     .kind = OPTION_LIST,
+     .value = "PATH",
+     .offset = AT(cgroups),
+     .check = check_path,
+     .help = "a folder of the cgroup2 to which servers belong (default:\n"
+             "its root, which is all of them); may be repeated"},
+    {.name = "vxlan-port",
+     .kind = OPTION_NUMBER,
+     .value = "N",
+     .offset = AT(vxlan_port),
+     .max = UINT16_MAX,
+     .help = "look into VXLAN on this UDP port, usually 4789 (default 0:\n"
+             "do not); for XDP and tcx on the node's own device"},
+    {.name = "syn-rate",
+     .kind = OPTION_NUMBER,
+     .value = "N",
+     .offset = AT(syn_rate),
+     .max = UINT32_MAX,
+     .help = "in a flood, record so many SYNs of one source in a second\n"
+             "and CPU (default 1000; 0: no limit); packets always pass"},
+    {.name = "node-hops",
+     .kind = OPTION_NUMBER,
+     .value = "N",
+     .offset = AT(node_hops),
+     .max = NODE_HOPS_MAX,
+     .help = "routers between the node's wire and its pods, not counted\n"
+             "as distance (default 1)"},
+    {.name = "tracking",
+     .kind = OPTION_CHOICE,
+     .value = "auto|off",
+     .offset = AT(tracking),
+     .choices = TRACKING_WORDS,
+     .help = "auto: verify SYNs by the kernel's own sockets where it can;\n"
+             "off: as on a host that cannot, to try that out"},
+    {.name = "captured-seconds",
+     .kind = OPTION_NUMBER,
+     .value = "N",
+     .offset = AT(captured_seconds),
+     .min = 1,
+     .max = CAPTURED_SECONDS_MAX,
+     .help = "without tracking: how long a SYN is good (default 60)"},
+    {.name = "max-pending",
+     .kind = OPTION_NUMBER,
+     .value = "N",
+     .offset = AT(max_pending),
+     .min = 1024,
+     .max = 1 << 24,
+     .help = "SYNs that wait for the end of their handshake (default 131072)"},
+    {.name = "max-live",
+     .kind = OPTION_NUMBER,
+     .value = "N",
+     .offset = AT(max_live),
+     .min = 16,
+     .max = 1 << 24,
+     .help = "connections that are kept (default 65536)"},
+    {.name = "pin-dir",
+     .kind = OPTION_TEXT,
+     .value = "DIR",
+     .offset = AT(pin_dir),
+     .check = check_path,
+     .help = "where maps and links are pinned, a bpffs; mounted when it is\n"
+             "none (default " PIN_DIR_DEFAULT ")"},
+    {.name = "group",
+     .kind = OPTION_TEXT,
+     .value = "NAME|GID",
+     .offset = AT(group),
+     .check = option_check_group,
+     .help = "who may read the pins (default: synauthz if there is such a\n"
+             "group, else nogroup)"},
+    {.name = "config",
+     .kind = OPTION_TEXT,
+     .value = "FILE",
+     .offset = AT(config),
+     .command_line_only = true,
+     .help = "these options from a YAML file, read again on SIGHUP; the\n"
+             "command line wins"},
+    {.name = "admin",
+     .kind = OPTION_TEXT,
+     .value = "ADDR",
+     .offset = AT(admin),
+     .help = "answer HTTP on /metrics, /livez and /readyz here:\n"
+             "unix:/path[,mode=0660][,group=NAME|GID], IP:PORT or [IP6]:PORT"},
+};
+#undef AT
+
+const struct option_table AGENT_OPTIONS = {SPECS, OPTION_COUNT(SPECS)};
+const struct agent_options AGENT_DEFAULTS = {
+    .pin_dir = PIN_DIR_DEFAULT,
+    .max_pending = NODE_PENDING_DEFAULT,
+    .max_live = NODE_LIVE_DEFAULT,
+    .syn_rate = 1000,
+    .node_hops = 1,
+    .captured_seconds = 60, /* as long as TIME_WAIT keeps a client from using its port again */
+};
+
+/* --- settings --------------------------------------------------------------------------------- */
+
+static int check_together(const struct agent_options *options, struct diag *diag)
+{
+    const char *mode = AGENT_CAPTURE_MODES[options->capture];
+    bool devices = options->capture != NODE_CGROUP, cgroups = options->capture == NODE_CGROUP;
+
+    if (options->ports.count == 0)
+        return diag_set(diag, -EINVAL,
+                        "capture SYNs to which ports? give --port N[,N...] or --port any");
+    if (options->capture == NODE_AUTO)
+        return 0;
+    if (devices && options->interfaces.count == 0)
+        return diag_set(diag, -EINVAL, "--capture %s needs --interface IFACE", mode);
+    if (devices && options->cgroups.count > 0)
+        return diag_set(diag, -EINVAL, "--cgroup goes with --capture auto or cgroup, not with %s",
+                        mode);
+    if (cgroups && options->interfaces.count > 0)
+        return diag_set(diag, -EINVAL, "--interface does not go with --capture cgroup");
+    return 0;
+}
+
+static int find_group(const struct agent_options *options, gid_t *ret_group, struct diag *diag)
+{
+    int r = 0;
+
+    if (options->group)
+        r = group_parse(str_from(options->group), ret_group);
+    else
+        *ret_group = identity_default_group();
+    if (r < 0)
+        return diag_set(diag, r, "--group %s: there is no such group", options->group);
+    if (!options->group && *ret_group == 0)
+        return diag_set(diag, -ENOENT,
+                        "this host has no group synauthz and no nogroup: say who may read the "
+                        "pins with --group NAME|GID");
+    return 0;
+}
+
+int agent_settings_read(const struct agent_options *options, struct agent_settings *ret_settings,
+                        struct diag *diag)
+{
+    struct node_config *node = &ret_settings->node;
+    int r = check_together(options, diag);
+
+    *ret_settings = (struct agent_settings){0};
+    if (r == 0)
+        r = find_group(options, &node->group, diag);
+    if (r == 0)
+        r = port_list_append(&ret_settings->ports, &options->ports, &node->any_port);
+    if (r == 0)
+        r = prefix_list_append(&ret_settings->prefixes, &options->prefixes);
+    if (r < 0)
+        return r;
+    node->pin_dir = options->pin_dir;
+    node->interfaces = options->interfaces.items;
+    node->interface_count = options->interfaces.count;
+    node->cgroups = options->cgroups.items;
+    node->cgroup_count = options->cgroups.count;
+    node->ports = ret_settings->ports.items;
+    node->port_count = ret_settings->ports.count;
+    node->prefixes = ret_settings->prefixes.items;
+    node->prefix_count = ret_settings->prefixes.count;
+    node->vxlan_port = (uint16_t)options->vxlan_port;
+    node->syn_rate = (uint32_t)options->syn_rate;
+    node->node_hops = (uint8_t)options->node_hops;
+    node->captured_ms = (uint32_t)options->captured_seconds * 1000;
+    node->mode = (enum node_mode)options->capture;
+    node->no_tracking = options->tracking == TRACKING_OFF;
+    node->max_pending = (uint32_t)options->max_pending;
+    node->max_live = (uint32_t)options->max_live;
+    return 0;
+}
+
+void agent_settings_done(struct agent_settings *settings)
+{
+    free(settings->ports.items);
+    free(settings->prefixes.items);
+    *settings = (struct agent_settings){0};
+}
+
+/* --- what takes a restart --------------------------------------------------------------------- */
+
+static bool texts_differ(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) != 0 : a != b;
+}
+
+static bool values_differ(const struct option_spec *spec, const struct agent_options *a,
+                          const struct agent_options *b)
+{
+    const char *left = (const char *)a + spec->offset, *right = (const char *)b + spec->offset;
+
+    if (spec->kind == OPTION_TEXT)
+        return texts_differ(*(const char *const *)(const void *)left,
+                            *(const char *const *)(const void *)right);
+    assert(spec->kind == OPTION_NUMBER || spec->kind == OPTION_CHOICE);
+    return memcmp(left, right, spec->kind == OPTION_NUMBER ? sizeof(uint64_t) : sizeof(unsigned)) !=
+           0;
+}
+
+const char *agent_settings_frozen(const struct agent_options *running,
+                                  const struct agent_options *wanted, char *buffer, size_t size)
+{
+    static const char *const FROZEN[] = {"pin-dir",     "group",    "capture", "tracking",
+                                         "max-pending", "max-live", "admin"};
+    size_t used = 0;
+
+    buffer[0] = '\0';
+    for (size_t i = 0; i < OPTION_COUNT(FROZEN) && used < size; i++) {
+        const struct option_spec *spec = option_find(&AGENT_OPTIONS, str_from(FROZEN[i]));
+
+        if (values_differ(spec, running, wanted))
+            used += (size_t)snprintf(buffer + used, size - used, "%s--%s", used ? ", " : "",
+                                     spec->name);
+    }
+    return buffer;
+}
