@@ -9,6 +9,8 @@ usage: tests/run [PART...]
   bpf      the BPF programs in this machine's kernel, loaded and sealed: frames in, records out (root)
   capture  the same with real connections, floods and spoofed SYNs, in network namespaces (root)
   e2e      the released program behind a real Envoy, judged by the real p0f (root)
+  cluster  agent and server on a node of a small cluster: NAT, overlay, sidecars, pods, faults; docs/coverage.md (root)
+  deploy   what is in deploy/: Kubernetes and Istio manifests, units, the settings that they rely on (root)
 
 Ends with one line, `N passed, M failed`; when parts were named, `, K skipped` counts the parts left out.  Exit status
 1 if anything failed.  Every case counts, also one that crashed before it could say so.  Outputs are kept in build/tests.
@@ -22,11 +24,15 @@ import subprocess
 import sys
 import time
 
+sys.dont_write_bytecode = True
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.append(os.path.join(ROOT, "tests/cluster"))
+import _cgroup
+
 LOGS = os.path.join(ROOT, "build/tests")
 TIME_LIMIT = 1200  # seconds for one program
 PRIVATELY = "setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --mount-proc".split()
-PARTS = ("style", "unit", "bpf", "capture", "e2e")
+PARTS = ("style", "unit", "bpf", "capture", "e2e", "cluster", "deploy")
 
 
 class Tally:
@@ -65,6 +71,7 @@ def run(name, *argv, limit=TIME_LIMIT):
         finally:
             process.kill()
             process.wait()
+            _cgroup.sweep()  # control groups are nobody's children
     with open(log, errors="replace") as text:
         output = text.read()
     if status == 124:
@@ -161,6 +168,15 @@ def script(tally, name, *argv):
     tally.add(name, *count_cases(output, status == 0), output, seconds)
 
 
+def scripts(tally, folder):
+    """Each program of tests/FOLDER; names with an underscore in front are what they share."""
+    names = sorted(name[:-3] for name in os.listdir(os.path.join(ROOT, "tests", folder)) if re.match(r"[^_].*\.py$", name))
+    if not names:
+        tally.add(folder, 0, 1, f"tests/{folder} has no programs")
+    for name in names:
+        script(tally, f"{folder}/{name}", sys.executable, f"tests/{folder}/{name}.py")
+
+
 def part_style(tally):
     script(tally, "style", sys.executable, "tests/style.py")
     step(tally, "this runner counts right", sys.executable, "-B", "-m", "doctest", "tests/suite.py")
@@ -199,12 +215,20 @@ WITH_SANITIZERS = ("fingerprint", "lifecycle", "sources")
 def part_e2e(tally):
     if not build(tally, "release") or not build(tally, "dev"):
         return
-    names = sorted(name[:-3] for name in os.listdir(os.path.join(ROOT, "tests/e2e")) if re.fullmatch(r"[^_].*\.py", name))
-    for name in names:
-        script(tally, f"e2e/{name}", sys.executable, f"tests/e2e/{name}.py")
+    scripts(tally, "e2e")
     for name in WITH_SANITIZERS:
         program = f"SYNAUTHZ={ROOT}/build/dev/synauthz"
         script(tally, f"e2e/{name}, sanitizers", "env", program, sys.executable, f"tests/e2e/{name}.py")
+
+
+def part_cluster(tally):
+    if build(tally, "release"):
+        scripts(tally, "cluster")
+
+
+def part_deploy(tally):
+    if build(tally, "release"):
+        scripts(tally, "deploy")
 
 
 def main():

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The product on the cluster's node: the agent, a server that is nobody, and what they say about a connection."""
+
+import json
+import subprocess
+
+import _check
+from _cases import SCRATCH, SOCKET, Program, find_synauthz, wait_until
+from _world import DEVICE, MASQUERADE_PORT, SERVICE_PORT, SIDECAR_PORT, VXLAN_PORT, WEB_PORT
+
+MODES = ("auto", "xdp", "xdp-generic", "tcx", "cgroup")
+# What capture has to be told: the port on the wire and, for the hook behind NAT, the one that it was turned into.
+PORTS = (WEB_PORT, SIDECAR_PORT, SERVICE_PORT, MASQUERADE_PORT)
+POLICY = """\
+version: 1
+rules:
+  - id: seen
+    when: {fingerprint.state: verified}
+    then: continue
+    request_headers: {set: {x-tcp-p0f: "%{p0f}", x-tcp-distance: "%{tcp.distance}"}}
+  - id: let-in
+    then: allow
+    request_headers:
+      set: {x-tcp-state: "%{fingerprint.state}", x-tcp-reason: "%{fingerprint.reason|-}", x-tcp-rule: "%{rule}"}
+default: deny
+on_unknown: skip
+"""
+
+
+class Seen:
+    """What the upstream would be told about a connection, and what `lookup` says about the same tuple."""
+
+    def __init__(self, headers, found):
+        self.state, self.reason = headers.get("x-tcp-state"), headers.get("x-tcp-reason")
+        self.signature, self.rule = headers.get("x-tcp-p0f"), headers.get("x-tcp-rule")
+        self.distance = int(headers["x-tcp-distance"]) if "x-tcp-distance" in headers else None
+        self.found, self.hook, self.isn = found, found["hook"], found["isn"]
+
+    def __repr__(self):
+        return f"<{self.state}, {self.reason}, {self.signature}, distance {self.distance}, lookup: {self.found}>"
+
+
+class Agent:
+    def __init__(self, world, mode, *options):
+        self.world = world
+        self.program = Program("agent", world.space["node"].inside(*self._argv(mode, options))).wait_for("ready")
+
+    def _argv(self, mode, options):
+        return (
+            *(find_synauthz(), "agent", "--capture", mode, "--interface", DEVICE),
+            *("--port", ",".join(map(str, PORTS)), "--cgroup", self.world.cgroup.sub("pods")),
+            *("--vxlan-port", str(VXLAN_PORT), *options),
+        )
+
+    def stop(self, *how):
+        self.program.stop(*how)
+
+    def clean_up(self):
+        """Ends it and takes away what it has left on purpose."""
+        self.stop()
+        self.world.space["node"].sh(find_synauthz(), "cleanup")
+
+
+class Server:
+    """Started as root, it becomes nobody; its source is the pins, where the agent puts them by itself."""
+
+    def __init__(self, world):
+        self.world = world
+        policy = f"{SCRATCH}/policy.yaml"
+        with open(policy, "w") as file:
+            file.write(POLICY)
+        argv = (find_synauthz(), "serve", "--policy", policy, "--listen", f"unix:{SOCKET}", "--source", "pins")
+        self.program = Program("serve", world.space["node"].inside(*argv)).wait_for("ready")
+
+    def stop(self):
+        self.program.stop()
+
+    def ask(self, accepted):
+        """About a connection as Resident.accept() describes it, with the addresses that Envoy would report."""
+        source, destination = accepted["peer"], accepted["original"] or accepted["local"]
+        verdict = _check.check(SOCKET, source, destination)
+        if not verdict.allowed:
+            raise _check.CheckError(f"denied: {verdict.headers}")
+        return Seen(verdict.headers, self.look_up(source, destination))
+
+    def look_up(self, source, destination):
+        argv = (find_synauthz(), "lookup", written(source), written(destination), "-o", "json")
+        done = subprocess.run(
+            self.world.space["node"].inside(*argv), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        if done.returncode not in (0, 4):
+            raise _check.CheckError(f"lookup ended with {done.returncode}: {done.stderr}")
+        return json.loads(done.stdout)
+
+    def wait_until_verified(self, connection, seconds=5):
+        wait_until(lambda: self.ask(connection).state == "verified", seconds, "the server to follow the agent")
+
+
+def written(address):
+    return f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"
