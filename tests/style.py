@@ -49,7 +49,7 @@ HOMES = (
     (r"yaml\.h", ("authz/config/",)),
     (r"grpc/.*", ("authz/server/", "bench/")),
     (r"pcap(/.*)?(\.h)?", ("authz/syn/", "authz/cli/")),
-    (r"bpf/.*|linux/bpf\.h", ("bpf/", "bench/")),
+    (r"bpf/.*|linux/bpf\.h", ("bpf/", "bench/", "tests/cluster/")),
     (r"protobuf-c/.*|.*\.pb-c\.h", ("authz/extauthz/", "authz/server/", "bench/")),
     (r"sys/capability\.h", ("authz/cli/",)),
     (r"(sha2|sha1|sha256|md5)\.h", ("authz/base/",)),
