@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "map_source.h"
 
+#include <assert.h>
 #include <bpf/bpf.h>
 #include <endian.h>
 #include <errno.h>
@@ -10,11 +11,12 @@
 #include "cleanup.h"
 #include "record.h"
 
-enum { READ_ATTEMPTS = 4 };
+enum { READ_ATTEMPTS = 4, NS_PER_MS = 1000000 };
 
 struct map_source {
     struct syn_source base; /* first: lookup() gets its address */
     struct capture_maps maps;
+    const struct capture_meta *meta; /* mapped: others write it while we read */
     size_t redirect_port_count;
     uint16_t redirect_ports[];
 };
@@ -26,9 +28,43 @@ enum read_result {
     READ_FOUND,
 };
 
-static bool key_eq(const struct tuple_key *a, const struct tuple_key *b)
+static __u32 meta_u32(const __u32 *field)
 {
-    return memcmp(a, b, sizeof(*a)) == 0; /* no padding: record.h names it, and it is zero */
+    return *(const volatile __u32 *)field;
+}
+
+static __u64 meta_u64(const __u64 *field)
+{
+    return *(const volatile __u64 *)field;
+}
+
+/* All three kinds of entries begin and end alike. */
+#define IS_GUARDED(type)                                                                           \
+    (offsetof(type, version_begin) == 0 && offsetof(type, key) == sizeof(uint64_t) &&              \
+     offsetof(type, version_end) == sizeof(type) - sizeof(uint64_t))
+static_assert(IS_GUARDED(struct live_entry), "guarded against tearing");
+static_assert(IS_GUARDED(struct alias_entry), "guarded against tearing");
+static_assert(IS_GUARDED(struct captured_entry), "guarded against tearing");
+
+/* Was the entry read whole, and is it that of the key? */
+static bool is_whole(const char *entry, size_t size, const struct tuple_key *key)
+{
+    const char *version_end = entry + size - sizeof(uint64_t);
+
+    return memcmp(entry, version_end, sizeof(uint64_t)) == 0 &&
+           memcmp(entry + sizeof(uint64_t), key, sizeof(*key)) == 0; /* no hidden padding */
+}
+
+static enum read_result read_entry(int fd, const struct tuple_key *key, void *ret_entry,
+                                   size_t size)
+{
+    for (int attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
+        if (bpf_map_lookup_elem(fd, key, ret_entry) < 0)
+            return errno == ENOENT ? READ_NOTHING : READ_FAILED;
+        if (is_whole(ret_entry, size, key))
+            return READ_FOUND;
+    }
+    return READ_FAILED;
 }
 
 /* Somebody else has the tuple too, or it is not known whether anybody has. */
@@ -46,39 +82,29 @@ static bool is_abandoned(const struct claim *claim)
     return claim->owner == 0 && !is_shared(claim);
 }
 
-/* Copy an element of a map.  Returns 0, or a negative errno; how `ret_value` can be torn: record.h.
- */
-static int read_element(int fd, const struct tuple_key *key, void *ret_value)
-{
-    return bpf_map_lookup_elem(fd, key, ret_value) < 0 ? -errno : 0;
-}
-
 static enum read_result read_live(const struct map_source *source, const struct tuple_key *key,
                                   struct live_entry *ret_entry)
 {
-    for (int attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
-        int r = read_element(source->maps.fd[MAP_LIVE], key, ret_entry);
+    enum read_result result =
+        read_entry(source->maps.fd[MAP_LIVE], key, ret_entry, sizeof(*ret_entry));
 
-        if (r < 0)
-            return r == -ENOENT ? READ_NOTHING : READ_FAILED;
-        if (ret_entry->version_begin == ret_entry->version_end && key_eq(&ret_entry->key, key))
-            return is_abandoned(&ret_entry->claim) ? READ_NOTHING : READ_FOUND;
-    }
-    return READ_FAILED;
+    return result == READ_FOUND && is_abandoned(&ret_entry->claim) ? READ_NOTHING : result;
 }
 
 static enum read_result read_alias(const struct map_source *source, const struct tuple_key *key,
                                    struct alias_entry *ret_entry)
 {
-    for (int attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
-        int r = read_element(source->maps.fd[MAP_ALIAS], key, ret_entry);
+    enum read_result result =
+        read_entry(source->maps.fd[MAP_ALIAS], key, ret_entry, sizeof(*ret_entry));
 
-        if (r < 0)
-            return r == -ENOENT ? READ_NOTHING : READ_FAILED;
-        if (ret_entry->version_begin == ret_entry->version_end && key_eq(&ret_entry->key, key))
-            return is_abandoned(&ret_entry->claim) ? READ_NOTHING : READ_FOUND;
-    }
-    return READ_FAILED;
+    return result == READ_FOUND && is_abandoned(&ret_entry->claim) ? READ_NOTHING : result;
+}
+
+/* Returns 0 or a negative errno. */
+static int read_config(const struct map_source *source, struct capture_config *ret_config)
+{
+    return bpf_map_lookup_elem(source->maps.fd[MAP_CONFIG], &(uint32_t){0}, ret_config) < 0 ? -errno
+                                                                                            : 0;
 }
 
 static struct syn_answer answer_missing(enum syn_reason reason)
@@ -96,19 +122,42 @@ static struct syn_answer answer_ambiguous(void)
     return (struct syn_answer){.state = SYN_STATE_AMBIGUOUS};
 }
 
-static void answer_from_entry(const struct live_entry *entry, struct syn_answer *ret_answer)
+/* Was the SYN seen behind the node's own routers?  Where the socket is of another namespace than
+ * the agent's, such as a pod's, a packet is routed once more before a control group sees it. */
+static bool is_behind_routers(const struct map_source *source, const struct live_entry *entry)
 {
-    if (is_shared(&entry->claim)) {
-        *ret_answer = answer_ambiguous();
-    } else if (!entry->has_syn) {
-        *ret_answer = answer_missing(SYN_REASON_NO_SYN);
-    } else {
-        *ret_answer = (struct syn_answer){.state = SYN_STATE_VERIFIED};
-        syn_from_record(&entry->syn, &ret_answer->syn);
-    }
+    uint64_t host_netns = meta_u64(&source->meta->host_netns);
+
+    return entry->syn.hook == SYN_HOOK_CGROUP && host_netns != 0 &&
+           entry->scope.netns != host_netns;
 }
 
-/* The look-ups return true when the answer stands, and false when there is nothing under the key.
+static struct syn_answer answer_verified(const struct map_source *source,
+                                         const struct live_entry *entry)
+{
+    struct syn_answer answer = {.state = SYN_STATE_VERIFIED};
+    struct capture_config config;
+
+    syn_from_record(&entry->syn, &answer.syn);
+    if (!is_behind_routers(source, entry))
+        return answer;
+    if (read_config(source, &config) < 0)
+        return answer_fault();
+    answer.syn.node_hops = (uint8_t)(config.node_hops < UINT8_MAX ? config.node_hops : UINT8_MAX);
+    return answer;
+}
+
+static struct syn_answer answer_from_entry(const struct map_source *source,
+                                           const struct live_entry *entry)
+{
+    if (is_shared(&entry->claim))
+        return answer_ambiguous();
+    if (!entry->has_syn)
+        return answer_missing(SYN_REASON_NO_SYN);
+    return answer_verified(source, entry);
+}
+
+/* --- look-ups: true when the answer stands, false when there is nothing under the key ----------
  */
 
 static bool find_live(const struct map_source *source, const struct tuple_key *key,
@@ -119,10 +168,7 @@ static bool find_live(const struct map_source *source, const struct tuple_key *k
 
     if (result == READ_NOTHING)
         return false;
-    if (result == READ_FAILED)
-        *ret_answer = answer_fault();
-    else
-        answer_from_entry(&entry, ret_answer);
+    *ret_answer = result == READ_FAILED ? answer_fault() : answer_from_entry(source, &entry);
     return true;
 }
 
@@ -155,21 +201,68 @@ static bool find_alias(const struct map_source *source, const struct tuple_key *
     }
     if (result == READ_NOTHING || !is_alias_of(&alias, &entry))
         return false;
-    answer_from_entry(&entry, ret_answer);
+    *ret_answer = answer_from_entry(source, &entry);
     return true;
 }
 
-static bool find_redirected(const struct map_source *source, const struct tuple_key *key,
-                            struct syn_answer *ret_answer)
+/* Is it too old to be believed?  Nobody takes an entry of `captured` away when its connection ends,
+ * so the next one of the same tuple may find it. */
+static bool is_outdated(const struct captured_entry *entry, const struct capture_config *config)
+{
+    uint64_t now_ns = boot_time_ns();
+
+    return entry->syn.seen_ns > now_ns ||
+           now_ns - entry->syn.seen_ns > (uint64_t)config->captured_ms * NS_PER_MS;
+}
+
+static bool find_captured(const struct map_source *source, const struct tuple_key *key,
+                          struct syn_answer *ret_answer)
+{
+    struct captured_entry entry;
+    struct capture_config config;
+    enum read_result result = read_entry(source->maps.fd[MAP_CAPTURED], key, &entry, sizeof(entry));
+
+    if (result == READ_FOUND && read_config(source, &config) < 0)
+        result = READ_FAILED;
+    if (result == READ_FAILED) {
+        *ret_answer = answer_fault();
+        return true;
+    }
+    if (result == READ_NOTHING || is_outdated(&entry, &config))
+        return false;
+    *ret_answer = (struct syn_answer){.state = SYN_STATE_CAPTURED, .reason = SYN_REASON_UNTRACKED};
+    syn_from_record(&entry.syn, &ret_answer->syn);
+    return true;
+}
+
+typedef bool (*find_fn)(const struct map_source *source, const struct tuple_key *key,
+                        struct syn_answer *ret_answer);
+
+static bool find_redirected(const struct map_source *source, find_fn find,
+                            const struct tuple_key *key, struct syn_answer *ret_answer)
 {
     struct tuple_key redirected = *key;
 
     for (size_t i = 0; i < source->redirect_port_count; i++) {
         redirected.destination_port_be = htobe16(source->redirect_ports[i]);
-        if (find_live(source, &redirected, ret_answer))
+        if (find(source, &redirected, ret_answer))
             return true;
     }
     return false;
+}
+
+static bool find_tracked(const struct map_source *source, const struct tuple_key *key,
+                         struct syn_answer *ret_answer)
+{
+    return find_live(source, key, ret_answer) || find_alias(source, key, ret_answer) ||
+           find_redirected(source, find_live, key, ret_answer);
+}
+
+static bool find_untracked(const struct map_source *source, const struct tuple_key *key,
+                           struct syn_answer *ret_answer)
+{
+    return find_captured(source, key, ret_answer) ||
+           find_redirected(source, find_captured, key, ret_answer);
 }
 
 /* --- why there is nothing --------------------------------------------------------------------- */
@@ -177,41 +270,39 @@ static bool find_redirected(const struct map_source *source, const struct tuple_
 /* Returns 1 when the filters let the destination pass, 0 when not, or a negative errno. */
 static int is_captured(const struct map_source *source, const struct flow *flow)
 {
+    const int *fd = source->maps.fd;
     struct capture_config config;
     struct prefix_key prefix = {.bits = 128};
     uint32_t word = flow->destination.port / 64u;
     uint64_t ports;
     uint8_t present;
 
-    if (bpf_map_lookup_elem(source->maps.fd[MAP_CONFIG], &(uint32_t){0}, &config) < 0 ||
-        bpf_map_lookup_elem(source->maps.fd[MAP_PORTS], &word, &ports) < 0)
+    if (read_config(source, &config) < 0 || bpf_map_lookup_elem(fd[MAP_PORTS], &word, &ports) < 0)
         return -errno;
     if (!config.enabled || !(ports >> flow->destination.port % 64 & 1))
         return 0;
     if (!config.use_prefixes)
         return 1;
     memcpy(prefix.address, flow->destination.addr.bytes, sizeof(prefix.address));
-    if (bpf_map_lookup_elem(source->maps.fd[MAP_PREFIXES], &prefix, &present) == 0)
+    if (bpf_map_lookup_elem(fd[MAP_PREFIXES], &prefix, &present) == 0)
         return 1;
     return errno == ENOENT ? 0 : -errno;
 }
 
 static struct syn_answer explain_absence(const struct map_source *source, const struct flow *flow)
 {
-    struct capture_meta meta;
     int captured = is_captured(source, flow);
 
-    if (captured < 0 || bpf_map_lookup_elem(source->maps.fd[MAP_META], &(uint32_t){0}, &meta) < 0)
+    if (captured < 0)
         return answer_fault();
     if (!captured)
         return answer_missing(SYN_REASON_FILTERED);
-    return answer_missing(meta.full_ns ? SYN_REASON_MAP_FULL : SYN_REASON_NOT_SEEN);
+    return answer_missing(meta_u64(&source->meta->full_ns) ? SYN_REASON_MAP_FULL
+                                                           : SYN_REASON_NOT_SEEN);
 }
 
-static void lookup(const struct syn_source *base, const struct flow *flow,
-                   struct syn_answer *ret_answer)
+static struct tuple_key key_of(const struct flow *flow)
 {
-    const struct map_source *source = (const struct map_source *)base;
     struct tuple_key key = {
         .source_port_be = htobe16(flow->source.port),
         .destination_port_be = htobe16(flow->destination.port),
@@ -220,28 +311,43 @@ static void lookup(const struct syn_source *base, const struct flow *flow,
 
     memcpy(key.source, flow->source.addr.bytes, sizeof(key.source));
     memcpy(key.destination, flow->destination.addr.bytes, sizeof(key.destination));
-    if (!find_live(source, &key, ret_answer) && !find_alias(source, &key, ret_answer) &&
-        !find_redirected(source, &key, ret_answer))
+    return key;
+}
+
+static void lookup(const struct syn_source *base, const struct flow *flow,
+                   struct syn_answer *ret_answer)
+{
+    const struct map_source *source = (const struct map_source *)base;
+    const find_fn find = meta_u32(&source->meta->tracked) ? find_tracked : find_untracked;
+    const struct tuple_key key = key_of(flow);
+
+    if (meta_u32(&source->meta->state) == CAPTURE_ENDED)
+        *ret_answer = answer_fault();
+    else if (!find(source, &key, ret_answer))
         *ret_answer = explain_absence(source, flow);
 }
 
-static void release(struct syn_source *base)
+static void source_free(struct syn_source *base)
 {
-    free(base);
+    struct map_source *source = (struct map_source *)base;
+
+    capture_meta_unmap(source->meta);
+    free(source);
+}
+
+static void source_freep(struct map_source **source)
+{
+    if (*source)
+        source_free(&(*source)->base);
 }
 
 /* The layouts must be ours: these maps may have been made by another version of this program. */
-static int check_layout(const struct capture_maps *maps, struct diag *diag)
+static int check_layout(const struct capture_meta *meta, struct diag *diag)
 {
-    struct capture_meta meta;
-
-    if (bpf_map_lookup_elem(maps->fd[MAP_META], &(uint32_t){0}, &meta) < 0)
-        return diag_set(diag, -errno, "cannot read the capture maps: %s", strerror(errno));
-    if (meta.magic != META_MAGIC || meta.reader_layout != READER_LAYOUT)
+    if (meta->magic != META_MAGIC || meta->reader_layout != READER_LAYOUT)
         return diag_set(diag, -EPROTO,
-                        "the capture maps are for readers of layout %u, this program reads layout "
-                        "%u; use programs of one version for `agent` and `serve`",
-                        meta.reader_layout, (unsigned)READER_LAYOUT);
+                        "the capture maps have layout %u for readers, this program reads layout %u",
+                        meta->reader_layout, (unsigned)READER_LAYOUT);
     return 0;
 }
 
@@ -249,19 +355,22 @@ int map_source_new(const struct map_source_config *config, struct syn_source **r
                    struct diag *diag)
 {
     size_t ports_size = config->redirect_port_count * sizeof(*config->redirect_ports);
-    struct map_source *source;
-    int r = check_layout(config->maps, diag);
+    CLEANUP(source_freep) struct map_source *source = calloc(1, sizeof(*source) + ports_size);
+    int r;
 
-    if (r < 0)
-        return r;
-    source = calloc(1, sizeof(*source) + ports_size);
     if (!source)
-        return diag_set(diag, -ENOMEM, "no memory");
-    source->base = (struct syn_source){.lookup = lookup, .free = release};
+        return diag_set(diag, -ENOMEM, "out of memory");
+    source->base = (struct syn_source){.lookup = lookup, .free = source_free};
     source->maps = *config->maps;
     source->redirect_port_count = config->redirect_port_count;
     if (ports_size)
         memcpy(source->redirect_ports, config->redirect_ports, ports_size);
-    *ret_source = &source->base;
+    r = capture_meta_map(&source->maps, &source->meta);
+    if (r < 0)
+        return diag_set(diag, r, "cannot read the capture maps: %s", strerror(-r));
+    r = check_layout(source->meta, diag);
+    if (r < 0)
+        return r;
+    *ret_source = &((struct map_source *)TAKE_PTR(source))->base;
     return 0;
 }

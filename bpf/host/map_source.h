@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* syn_source over the kernel's maps: read-only, no privilege needed.
  *
- * Looks up `live` by the full tuple, then `alias` by the same tuple (REDIRECT or DNAT behind the
- * hook), then `live` with each redirect port as destination port (REDIRECT where the hook is behind
- * it).  Exact keys only.  Torn reads are detected (record.h) and retried three times, then are
- * `unavailable`. */
+ * Where sockets are followed (meta.tracked) it looks up `live` by the full tuple, then `alias` by
+ * the same tuple (REDIRECT or DNAT behind the hook), then `live` with each redirect port as
+ * destination port (REDIRECT where the hook is behind it).  Exact keys only.
+ *
+ * Where they are not it looks up `captured`, by the tuple and by the redirect ports alike, and
+ * answers `captured` for as long as capture_config.captured_ms says.  One set of maps is the one or
+ * the other, never both.
+ *
+ * Torn reads are detected (record.h) and retried three times, then are `unavailable`; and so is
+ * everything once capture has ended (CAPTURE_ENDED). */
 #ifndef MAP_SOURCE_H
 #define MAP_SOURCE_H
 
@@ -18,6 +24,7 @@ struct map_source_config {
     size_t redirect_port_count;
 };
 
+/* Returns 0; -EPROTO for maps of another layout; or another negative errno, with a message. */
 int map_source_new(const struct map_source_config *config, struct syn_source **ret_source,
                    struct diag *diag);
 
