@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The admin HTTP server: /metrics, /livez, /readyz.  The only user of libmicrohttpd.
  *
- * One thread of its own.  It answers GET and HEAD and nothing else (405), bodies of requests are
- * refused, connections are few and time out.  It is for operators and probes: bind it to loopback, a
- * unix socket or the pod's address. */
+ * One thread of its own.  It answers GET and HEAD and nothing else (405), does not read bodies of
+ * requests (413), and closes each connection behind its answer.  A connection that is not done
+ * after ADMIN_CONNECTION_MS is ended, and when there are ADMIN_CONNECTIONS_MAX of them the oldest
+ * one gives way: slow clients do not keep a probe waiting.  It is for operators and probes: bind it
+ * to loopback, a unix socket or the pod's address. */
 #ifndef ADMIN_H
 #define ADMIN_H
 
@@ -13,7 +15,7 @@
 #include "diag.h"
 #include "metric.h"
 
-enum { ADMIN_WHY_MAX = 256 };
+enum { ADMIN_WHY_MAX = 256, ADMIN_CONNECTIONS_MAX = 8, ADMIN_CONNECTION_MS = 5000 };
 
 /* Called by the admin thread.  Each gets `context`. */
 struct admin_pages {
@@ -26,9 +28,9 @@ struct admin_pages {
 
 struct admin;
 
-/* `fd` is a listening socket, as listener_open() makes it; the server owns it from here on, also when
- * this fails.  /livez and /readyz answer 200 "ok\n", or 503 and the reason.  The thread takes no
- * signals.  Returns 0, or a negative errno with a message. */
+/* `fd` is a listening socket, non-blocking, as listener_open() makes it; the server owns it from
+ * here on, also when this fails.  /livez and /readyz answer 200 "ok\n", or 503 and the reason.  The
+ * thread takes no signals.  Returns 0, or a negative errno with a message. */
 int admin_start(int fd, const struct admin_pages *pages, struct admin **ret_admin,
                 struct diag *diag);
 
