@@ -22,7 +22,7 @@ import struct
 
 import _cgroup
 from _bpf import attach_tcx, load_program
-from _cases import SCRATCH, Namespace, canonical, sh
+from _cases import SCRATCH, Namespace, Program, canonical, sh
 from _resident import Resident
 
 WEB_PORT, SIDECAR_PORT, SERVICE_PORT, MASQUERADE_PORT = 8080, 15006, 30080, 30081
@@ -85,6 +85,11 @@ class World:
             name: Resident(self.space[name], self.cgroup.sub("pods", name)) for name in ("remote", *NODE_PODS)
         }
         self.resident |= {name: Resident(self.space[name]) for name in ("client", "node")}
+
+    def start_in_pod(self, name, *argv):
+        """A program in a pod: in its namespace and its control group."""
+        join = ("sh", "-c", 'echo 0 >"$0/cgroup.procs" && exec "$@"', self.cgroup.sub("pods", name))
+        return Program(name, self.space[name].inside(*join, *argv))
 
     # -------------------------------------------------------------------------------------------------- addresses
 
