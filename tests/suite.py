@@ -61,9 +61,13 @@ def run(name, *argv, limit=TIME_LIMIT):
     if os.geteuid() == 0:
         argv = [*PRIVATELY, *argv]
     started = time.monotonic()
+    cgroup = _cgroup.new_name()
+    environment = {**os.environ, _cgroup.NAME: cgroup}
     log = os.path.join(LOGS, re.sub(r"[^\w.-]+", "-", name) + ".log")
     with open(log, "wb") as out:
-        process = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            argv, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
+        )
         try:
             status = process.wait(limit)
         except subprocess.TimeoutExpired:
@@ -71,7 +75,7 @@ def run(name, *argv, limit=TIME_LIMIT):
         finally:
             process.kill()
             process.wait()
-            _cgroup.sweep()  # control groups are nobody's children
+            _cgroup.remove(cgroup)  # which is nobody's child
     with open(log, errors="replace") as text:
         output = text.read()
     if status == 124:

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sub-trees of cgroup2 for tests: the one thing that stays in the kernel when the processes of a lab are gone.
 
-A tree is held by a lock on its folder, which the kernel drops with the last process that has it open.  So whoever gets
-the lock may remove the tree, and nobody has to be told: sweep() removes what is left of runs that have ended, whatever
-ended them.
+Each run has one, whose name is in its environment, so that whoever started the run can remove it afterwards, whatever
+ended the run.  It is held by a lock on its folder, which the kernel drops with the last process that has it open: who
+gets the lock may remove the tree.  So sweep() takes away what is left of runs that nobody cleans up after.
 """
 
 import contextlib
 import fcntl
 import os
+import time
 
-NAME = "synauthz-test-"
+PREFIX = "synauthz-test-"
+NAME = "SYNAUTHZ_TEST_CGROUP"  # in the environment
 
 
 def mount_point():
@@ -23,11 +25,19 @@ def mount_point():
     return None
 
 
+def new_name():
+    return f"{PREFIX}{os.urandom(4).hex()}"
+
+
+def path_of(name):
+    return os.path.join(mount_point(), name)
+
+
 class Tree:
     """Held for as long as this process and its forks live."""
 
     def __init__(self):
-        self.path = os.path.join(mount_point(), f"{NAME}{os.urandom(4).hex()}")
+        self.path = path_of(os.environ[NAME])
         os.mkdir(self.path)
         self._held = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         fcntl.flock(self._held, fcntl.LOCK_SH)
@@ -38,12 +48,22 @@ class Tree:
         return path
 
 
+def remove(name, seconds=5):
+    """The tree of a run that has ended; its last processes may still be ending."""
+    deadline = time.monotonic() + seconds
+    while os.path.exists(path_of(name)) and time.monotonic() < deadline:
+        with contextlib.suppress(OSError):  # held
+            _remove(path_of(name))
+            return
+        time.sleep(0.02)
+
+
 def sweep():
-    mount = mount_point()
-    for name in os.listdir(mount) if mount else ():
-        if name.startswith(NAME):
+    """All that nobody holds."""
+    for name in os.listdir(mount_point()) if mount_point() else ():
+        if name.startswith(PREFIX):
             with contextlib.suppress(OSError):  # held, or somebody else has just removed it
-                _remove(os.path.join(mount, name))
+                _remove(path_of(name))
 
 
 def _remove(path):

@@ -15,7 +15,10 @@ from _truth import *  # noqa: F403
 from _world import *  # noqa: F403
 
 
-def run_cluster(function):
-    """run_cases(), and no control group stays, whatever ends it."""
-    atexit.register(_cgroup.sweep)  # inside the lab it finds them held
-    run_cases(function)
+def run_cluster(function, private=True):
+    """run_cases(), and no control group stays behind."""
+    name = os.environ.setdefault(_cgroup.NAME, _cgroup.new_name())
+    if not NUMBER:  # outside the lab
+        _cgroup.sweep()
+        atexit.register(_cgroup.remove, name)
+    run_cases(function, private)

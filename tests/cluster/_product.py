@@ -5,7 +5,7 @@ import json
 import subprocess
 
 import _check
-from _cases import SCRATCH, SOCKET, Program, find_synauthz, wait_until
+from _cases import SCRATCH, SOCKET, Program, find_synauthz
 from _world import DEVICE, MASQUERADE_PORT, SERVICE_PORT, SIDECAR_PORT, VXLAN_PORT, WEB_PORT
 
 MODES = ("auto", "xdp", "xdp-generic", "tcx", "cgroup")
@@ -41,16 +41,14 @@ class Seen:
 
 
 class Agent:
-    def __init__(self, world, mode, *options):
+    def __init__(self, world, mode, *options, vxlan=True, wait=True):
         self.world = world
-        self.program = Program("agent", world.space["node"].inside(*self._argv(mode, options))).wait_for("ready")
-
-    def _argv(self, mode, options):
-        return (
-            *(find_synauthz(), "agent", "--capture", mode, "--interface", DEVICE),
-            *("--port", ",".join(map(str, PORTS)), "--cgroup", self.world.cgroup.sub("pods")),
-            *("--vxlan-port", str(VXLAN_PORT), *options),
-        )
+        argv = [find_synauthz(), "agent", "--capture", mode, "--interface", DEVICE]
+        argv += ["--port", ",".join(map(str, PORTS)), "--cgroup", world.cgroup.sub("pods"), *options]
+        argv += ["--vxlan-port", str(VXLAN_PORT)] if vxlan else []
+        self.program = Program("agent", world.space["node"].inside(*argv))
+        if wait:
+            self.program.wait_for("ready")
 
     def stop(self, *how):
         self.program.stop(*how)
@@ -75,13 +73,15 @@ class Server:
     def stop(self):
         self.program.stop()
 
-    def ask(self, accepted):
-        """About a connection as Resident.accept() describes it, with the addresses that Envoy would report."""
-        source, destination = accepted["peer"], accepted["original"] or accepted["local"]
-        verdict = _check.check(SOCKET, source, destination)
+    def headers(self, accepted):
+        """What is said of a connection as Resident.accept() describes it, by the addresses that Envoy would report."""
+        verdict = _check.check(SOCKET, accepted["peer"], destination_of(accepted))
         if not verdict.allowed:
             raise _check.CheckError(f"denied: {verdict.headers}")
-        return Seen(verdict.headers, self.look_up(source, destination))
+        return verdict.headers
+
+    def ask(self, accepted):
+        return Seen(self.headers(accepted), self.look_up(accepted["peer"], destination_of(accepted)))
 
     def look_up(self, source, destination):
         argv = (find_synauthz(), "lookup", written(source), written(destination), "-o", "json")
@@ -92,8 +92,9 @@ class Server:
             raise _check.CheckError(f"lookup ended with {done.returncode}: {done.stderr}")
         return json.loads(done.stdout)
 
-    def wait_until_verified(self, connection, seconds=5):
-        wait_until(lambda: self.ask(connection).state == "verified", seconds, "the server to follow the agent")
+
+def destination_of(accepted):
+    return accepted["original"] or accepted["local"]
 
 
 def written(address):

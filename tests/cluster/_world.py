@@ -81,10 +81,9 @@ class World:
         self._make_overlay()
         self._translate()
         self._redirect_peer()
-        self.resident = {
-            name: Resident(self.space[name], self.cgroup.sub("pods", name)) for name in ("remote", *NODE_PODS)
-        }
-        self.resident |= {name: Resident(self.space[name]) for name in ("client", "node")}
+        # `node`: a pod with hostNetwork
+        self.resident = {name: Resident(self.space[name], self.cgroup.sub("pods", name)) for name in (*NODE_PODS, "node")}
+        self.resident |= {name: Resident(self.space[name]) for name in ("client", "remote")}
 
     def start_in_pod(self, name, *argv):
         """A program in a pod: in its namespace and its control group."""

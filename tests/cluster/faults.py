@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What goes wrong on a node: connections older than the agent, agents that die, devices that come and go."""
+
+from _cluster import *
+
+STREAM = 240  # connections while agents are killed and started
+
+
+def older_than_the_agent(cases, world):
+    """They have no record and never get another's, not even when they share a source port with one that has."""
+    web, other = world.resident["web"], world.resident["cookies"]
+    agent = server = None
+    for family in FAMILIES:
+        where = world.of_pod(family, "web"), WEB_PORT
+        listener = web.listen(*where)
+        old = world.resident["client"].connect(*where)
+        accepted = web.accept(listener)
+        agent = agent or Agent(world, "auto")
+        server = server or Server(world)
+        is_missing(cases, f"{family}: older than the agent", server.ask(accepted))
+
+        elsewhere = world.of_pod(family, "cookies"), WEB_PORT
+        new_listener = other.listen(*elsewhere)
+        world.resident["client"].connect(*elsewhere, source_port=old["local"][1])
+        new = other.accept(new_listener)
+        cases.equal(f"{family}: one source port", new["peer"], accepted["peer"])
+        cases.equal(f"{family}: the new connection of its port", server.ask(new).state, "verified")
+        is_missing(cases, f"{family}: the old one beside it", server.ask(accepted))
+
+        world.resident["client"].close(old["socket"], reset=True)
+        world.resident["client"].connect(*where, source_port=old["local"][1])
+        again = web.accept(listener)
+        cases.equal(f"{family}: its whole tuple, used again", server.ask(again).state, "verified")
+        agent.clean_up()
+        server.stop()
+        agent = server = None
+    close_all(world)
+
+
+def is_missing(cases, name, seen):
+    cases.equal(name, (seen.state, seen.reason, seen.signature), ("missing", "not_seen", None))
+
+
+def agents_come_and_go(cases, world):
+    """A stream of connections through REDIRECT, while the agent is killed, started and ended: every one is verified."""
+    listeners = {family: listen_behind_redirect(world, family) for family in FAMILIES}
+    agent, server = Agent(world, "auto"), Server(world)
+    kept = {family: one_connection(world, listeners[family], family) for family in FAMILIES}
+    lost = []
+    for number in range(STREAM):
+        if number == STREAM // 6:
+            agent.program.send(signal.SIGKILL)
+        elif number == STREAM // 3:
+            agent = Agent(world, "auto", wait=False)
+        elif number == STREAM // 2:
+            agent.stop()
+        elif number == STREAM * 2 // 3:
+            agent = Agent(world, "auto", wait=False)
+        family = FAMILIES[number % 2]
+        client, accepted = one_connection(world, listeners[family], family)
+        state = server.headers(accepted)["x-tcp-state"]
+        if state != "verified":
+            lost.append((number, state))
+        world.resident["client"].close(client["socket"])
+        world.resident["redirect"].close(accepted["socket"])
+    cases.equal(f"{STREAM} connections through a killed, a started, an ended and a started agent", lost, [])
+    agent.program.wait_for("ready")
+    for family, (_client, accepted) in kept.items():
+        cases.equal(f"{family}: a connection that was there all the time", server.ask(accepted).state, "verified")
+    close_all(world)
+    server.stop()
+    agent.clean_up()
+
+
+def listen_behind_redirect(world, family):
+    return world.resident["redirect"].listen(world.of_pod(family, "redirect"), SIDECAR_PORT)
+
+
+def one_connection(world, listener, family):
+    client = world.resident["client"].connect(world.of_pod(family, "redirect"), WEB_PORT)
+    return client, world.resident["redirect"].accept(listener)
+
+
+def devices_come_and_go(cases, world):
+    """The node's device is pulled out and another one of that name put in, while agent and server run."""
+    listeners = {family: listen_behind_redirect(world, family) for family in FAMILIES}
+    for mode in ("xdp", "auto"):
+        agent, server = Agent(world, mode), Server(world)
+        kept = {family: one_connection(world, listeners[family], family) for family in FAMILIES}
+        cases.equal(f"{mode}: before", states(server, kept), ["verified"] * 2)
+        world.unplug()
+        cases.equal(f"{mode}: without the device, connections that were there", states(server, kept), ["verified"] * 2)
+        cases.equal(f"{mode}: agent and server run on", (agent.program.runs(), server.program.runs()), (True, True))
+        world.plug_in()
+        wait_until(lambda: "xdp" in world.space["node"].ip("link", "show", "dev", DEVICE), 10, "XDP on the new device")
+        new = {family: one_connection(world, listeners[family], family) for family in FAMILIES}
+        cases.equal(f"{mode}: new connections, by the new device", states(server, new), ["verified"] * 2)
+        cases.equal(f"{mode}: by its hook", [server.ask(one[1]).hook for one in new.values()], ["xdp"] * 2)
+        cases.equal(f"{mode}: the old ones still", states(server, kept), ["verified"] * 2)
+        server.stop()
+        agent.clean_up()
+    close_all(world)
+
+
+def states(server, connections):
+    return [server.ask(accepted).state for _client, accepted in connections.values()]
+
+
+def close_all(world):
+    for resident in world.resident.values():
+        resident.close_all()
+
+
+def drive(cases):
+    world = World()
+    older_than_the_agent(cases, world)
+    agents_come_and_go(cases, world)
+    devices_come_and_go(cases, world)
+
+
+run_cluster(drive)
