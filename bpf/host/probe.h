@@ -1,46 +1,89 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What this host lets us do, found out by doing it: small maps are made, the real programs are
- * loaded, nothing is attached.  What cannot be found out from here (for want of a privilege, or a
- * file system that is not mounted) is unknown, never a guess.  For `doctor` and for the choice that
- * `agent` makes. */
+ * loaded, and attached to the loopback of a network namespace that exists for nothing else.  No
+ * device, control group or pin of the host is touched.  What cannot be found out from here (for
+ * want of a privilege, or of a file system that is not mounted) is unknown, never a guess.
+ *
+ * Each file probe_*.c looks at one thing; choose.h says what follows from it. */
 #ifndef PROBE_H
 #define PROBE_H
 
+#include <net/if.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
+#include "choose.h"
+#include "diag.h"
 #include "node.h"
 
 enum probe_answer { PROBE_UNKNOWN = 0, PROBE_YES, PROBE_NO };
 
-/* One thing that was looked at. */
-struct probe_check {
-    const char *id; /* "capabilities", "load_xdp", "lockdown", ... */
-    enum probe_answer ok;
-    char why[256];
-    char fix[256]; /* empty where nothing needs to be done */
+enum {
+    PROBE_CHECKS_MAX = 96,
+    PROBE_DEVICES_MAX = 64,
+    PROBE_ID_MAX = 32,
+    PROBE_PATH_MAX = 256,
 };
 
-enum { PROBE_CHECKS_MAX = 40 };
+/* One thing that was looked at. */
+struct probe_check {
+    char id[PROBE_ID_MAX]; /* "capabilities", "load_xdp", "device:eth0", ... */
+    enum probe_answer ok;
+    char why[DIAG_TEXT_MAX];
+    char fix[DIAG_TEXT_MAX]; /* a command or an instruction; empty where nothing needs to be done */
+};
+
+/* Can it be loaded and, as far as could be tried, attached? */
+struct probe_try {
+    enum probe_answer ok;
+    int error; /* negative errno; only with PROBE_NO */
+};
+
+struct probe_device {
+    char name[IF_NAMESIZE];
+    unsigned ifindex;       /* 0: there is none of that name */
+    unsigned short type;    /* ARPHRD_* */
+    uint32_t xdp_id;        /* of the XDP program on it, 0: none */
+    char xdp_name[16];      /* of that program; empty where it cannot be known */
+    enum probe_answer ours; /* is that program one of an agent's, or of a server's? */
+};
 
 struct probe_report {
     struct probe_check checks[PROBE_CHECKS_MAX];
     size_t count;
-    enum probe_answer tracking, xdp, tcx, clsact, cgroup; /* could they be loaded (and attached)? */
-    char cgroup2_path[256];                               /* empty: not mounted */
+
+    uint64_t capabilities;                    /* effective, bit by number */
+    struct probe_try hooks[NODE_HOOK_COUNT_]; /* XDP in a driver: as above it */
+    struct probe_try tracking;
+    bool has_btf;
+    char cgroup2_path[PROBE_PATH_MAX]; /* empty: not mounted where we can see it */
+
+    struct probe_device devices[PROBE_DEVICES_MAX];
+    size_t device_count;
+    size_t devices_left_out; /* more than there is room for */
+
+    bool running;         /* there is a set of maps in use, which this process may read */
+    bool running_tracked; /* and in it sockets are followed */
 };
 
 struct probe_config {
     const char *pin_dir;
-    const char *const *interfaces; /* whose XDP hook is looked at; none: all devices that are up */
+    const char *const *interfaces; /* whose XDP hook is looked at; none: all devices that are up,
+                                      but for loopback */
     size_t interface_count;
 };
 
+/* Takes some tenths of a second.  Uses threads of its own and waits for them. */
 void probe_host(const struct probe_config *config, struct probe_report *ret_report);
+
+/* The report as choose.h wants it; only what is known to be impossible counts as refused. */
+void probe_choose_host(const struct probe_report *report, struct choose_host *ret_host);
+void probe_choose_device(const struct probe_device *device, struct choose_device *ret_device);
 
 /* Where cgroup2 is mounted, by /proc/self/mountinfo; of several places the one that reaches highest
  * (in a container: the host's, if it was given to it).  Returns 0 with a path, or -ENOENT. */
-int probe_cgroup2(char ret_path[256]);
+int probe_cgroup2(char ret_path[PROBE_PATH_MAX]);
 
 /* May this thread call bpf() at all?  Before Linux 5.19 nobody may without CAP_BPF where
  * unprivileged_bpf_disabled is set; seccomp or a security module may refuse it, too.  Found out by
