@@ -106,8 +106,8 @@ class World:
     def of_client(self, family):
         return self.address(family, CLIENTS, 2)
 
-    def of_node(self, family):
-        return self.address(family, WIRE, NODE)
+    def of_node(self, family, name="node"):
+        return self.address(family, WIRE, {"node": NODE, "node2": NODE2}[name])
 
     # -------------------------------------------------------------------------------------------------- the wires
 
@@ -204,9 +204,10 @@ class World:
 
     def _translate(self):
         names = {"WEB4": self.of_pod(IPV4, "web"), "WEB6": self.of_pod(IPV6, "web")}
-        names |= {"NODE4": self.of_node(IPV4), "NODE6": self.of_node(IPV6)}
-        for name, rules in (("node", SERVICES), ("redirect", REDIRECT), ("tproxy", TPROXY)):
-            rules = re.sub(r"\b(WEB|NODE)[46]\b", lambda found: names[found[0]], rules)
+        names |= {f"{name}{f[-1]}": self.of_node(f, name.lower()) for name in ("NODE", "NODE2") for f in FAMILIES}
+        services = (("node", SERVICES), ("node2", SERVICES.replace("NODE", "NODE2")))
+        for name, rules in (*services, ("redirect", REDIRECT), ("tproxy", TPROXY)):
+            rules = re.sub(r"\b(WEB|NODE|NODE2)[46]\b", lambda found: names[found[0]], rules)
             self.space[name].sh("nft", rules)
         for family in (("-4", "0.0.0.0/0"), ("-6", "::/0")):
             self.space["tproxy"].ip(family[0], "rule", "add", "fwmark", "1337", "lookup", "133")

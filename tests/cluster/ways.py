@@ -69,6 +69,15 @@ class Ways:
         flow, accepted = self.connect("node", self.world.of_node(family))
         self.claim(f"{name}: hostNetwork", flow, self.server.ask(accepted), 1, 1)
 
+    def through_another_node(self, name, mode, family):
+        """The client goes to the service at the other node, which gives it its own address and sends it on through the
+        overlay: two routers to there, the other node being one, and so the node's device sees what the socket sees."""
+        listen = self.world.of_pod(family, "web"), WEB_PORT
+        flow, accepted = self.connect("web", self.world.of_node(family, "node2"), MASQUERADE_PORT, listen=listen)
+        self.cases.check(f"{name}: the source is the other node's", accepted["peer"][0] != flow[0], accepted)
+        hops = 3 if mode == "cgroup" else 2
+        self.claim(f"{name}: service at another node", flow, self.server.ask(accepted), hops, 2)
+
     def unseen_overlay(self, name, _mode, family):
         _flow, accepted = self.connect("web", self.world.of_pod(family, "web"), client="remote")
         seen = self.server.ask(accepted)
@@ -95,8 +104,9 @@ def without_mapping(address):
 def drive(cases):
     ways = Ways(cases, World())
     hops = ("--node-hops", "1")
-    ways.run("cgroup", ways.dual_stack, ways.node_hops, ways.host_network, ways.one_tuple_in_two_pods, options=hops)
-    ways.run("auto", ways.dual_stack, ways.node_hops, ways.host_network, options=hops)
+    usual = ways.dual_stack, ways.node_hops, ways.host_network, ways.through_another_node
+    ways.run("cgroup", *usual, ways.one_tuple_in_two_pods, options=hops)
+    ways.run("auto", *usual, options=hops)
     ways.run("xdp", ways.dual_stack, ways.host_network, ways.unseen_overlay, vxlan=False)
     ways.judge()
 
