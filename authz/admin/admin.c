@@ -19,8 +19,8 @@
 enum {
     TICK_MS = 250,              /* while there are connections, how often their age is looked at */
     CONNECTION_BYTES = 8 << 10, /* for the head of a request */
-    /* Those that are asked to go leave a moment later; libmicrohttpd accepts ten at a time. */
-    GUESTS_MAX = 4 * ADMIN_CONNECTIONS_MAX
+    /* Those that are asked to go leave a moment later. */
+    GUESTS_MAX = 2 * ADMIN_CONNECTIONS_MAX
 };
 
 /* A connection that libmicrohttpd holds. */
@@ -38,6 +38,7 @@ struct admin {
     struct guest guests[GUESTS_MAX];
     unsigned guest_count, going_count;
     uint64_t guests_ever;
+    bool is_resting; /* there are no descriptors */
     pthread_t thread;
 };
 
@@ -210,35 +211,54 @@ static void end_overdue_guests(struct admin *admin)
             end_guest(admin, guest);
 }
 
-static void welcome(struct admin *admin, struct guest *guest, int fd)
-{
-    *guest = (struct guest){.fd = fd, .number = admin->guests_ever++, .since_ms = now_ms()};
-    if (++admin->guest_count - admin->going_count > ADMIN_CONNECTIONS_MAX)
-        end_oldest_guest(admin);
-}
-
-static void say_goodbye(struct admin *admin, struct guest *guest)
-{
-    admin->guest_count--;
-    admin->going_count -= guest->is_going;
-    *guest = (struct guest){.fd = -1};
-}
-
 static void on_connection(void *context, struct MHD_Connection *connection, void **socket_context,
                           enum MHD_ConnectionNotificationCode code)
 {
     struct admin *admin = context;
     struct guest *guest = admin->guests;
 
-    if (code != MHD_CONNECTION_NOTIFY_STARTED) {
-        say_goodbye(admin, *socket_context);
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        while (guest->fd >= 0) /* libmicrohttpd has the same limit: one is free */
+            guest++;
+        *guest = (struct guest){
+            .fd =
+                MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
+            .number = admin->guests_ever++,
+            .since_ms = now_ms(),
+        };
+        *socket_context = guest;
+        admin->guest_count++;
         return;
     }
-    while (guest->fd >= 0) /* libmicrohttpd has the same limit: one is free */
-        guest++;
-    *socket_context = guest;
-    welcome(admin, guest,
-            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd);
+    guest = *socket_context;
+    admin->guest_count--;
+    admin->going_count -= guest->is_going;
+    guest->fd = -1;
+}
+
+/* Our own accept(): that of libmicrohttpd 0.9.75 has room for the addresses of IP alone, and copies
+ * as many bytes as a longer one has, which is what a client of a unix socket may choose. Returns
+ * false when there is none, or no descriptor for it. */
+static bool accept_guest(struct admin *admin)
+{
+    const struct sockaddr nameless = {.sa_family = AF_UNIX};
+    int fd = accept4(admin->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+    if (fd < 0) {
+        admin->is_resting = errno != EAGAIN;
+        return false;
+    }
+    (void)MHD_add_connection(admin->daemon, fd, &nameless, sizeof(nameless)); /* else closes it */
+    if (admin->guest_count - admin->going_count > ADMIN_CONNECTIONS_MAX)
+        end_oldest_guest(admin);
+    return true;
+}
+
+static void accept_guests(struct admin *admin)
+{
+    admin->is_resting = false;
+    while (admin->guest_count < GUESTS_MAX && accept_guest(admin))
+        ;
 }
 
 /* --- the thread ------------------------------------------------------------------------------- */
@@ -249,7 +269,7 @@ static int wait_ms(const struct admin *admin)
 
     if (MHD_get_timeout(admin->daemon, &wanted) == MHD_YES && wanted < TICK_MS)
         return (int)wanted;
-    return admin->guest_count > 0 ? TICK_MS : -1;
+    return admin->guest_count > 0 || admin->is_resting ? TICK_MS : -1;
 }
 
 static void *run(void *context)
@@ -259,12 +279,17 @@ static void *run(void *context)
         {.fd = admin->stop_fd, .events = POLLIN},
         {.fd = MHD_get_daemon_info(admin->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd,
          .events = POLLIN},
+        {.fd = admin->listen_fd},
     };
 
     while (!polls[0].revents) {
+        const bool has_room = admin->guest_count < GUESTS_MAX && !admin->is_resting;
+
+        polls[2].events = has_room ? POLLIN : 0;
         (void)poll(polls, sizeof(polls) / sizeof(polls[0]), wait_ms(admin));
         end_overdue_guests(admin);
         (void)MHD_run(admin->daemon);
+        accept_guests(admin);
     }
     return NULL;
 }
@@ -281,16 +306,11 @@ static int start_thread(struct admin *admin)
     return -r;
 }
 
-/* A descriptor of its own: whether libmicrohttpd closes it when it fails is not documented. */
 static int start_daemon(struct admin *admin)
 {
-    int fd = fcntl(admin->listen_fd, F_DUPFD_CLOEXEC, 0);
-
-    if (fd < 0)
-        return -errno;
     admin->daemon =
-        MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, admin, MHD_OPTION_LISTEN_SOCKET,
-                         fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)GUESTS_MAX,
+        MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request, admin,
+                         MHD_OPTION_CONNECTION_LIMIT, (unsigned)GUESTS_MAX,
                          MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
                          MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
                          MHD_OPTION_NOTIFY_CONNECTION, on_connection, admin, MHD_OPTION_END);

@@ -405,19 +405,21 @@ static void it_ends_while_clients_are_connected(void **state)
     (void)close(asking);
 }
 
-/* --- start ------------------------------------------------------------------------------------ */
-
-static void a_socket_that_is_none_is_refused(void **state)
+/* A client of a unix socket may have any name, longer than an address of IP. */
+static void a_client_with_a_long_name_is_answered(void **state)
 {
-    const struct admin_pages pages = {.metrics = on_metrics};
-    struct admin *admin = NULL;
-    struct diag diag = {0};
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    struct fixture *f = *state;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    (void)state;
-    assert_true(admin_start(-1, &pages, &admin, &diag) < 0);
-    assert_non_null(strstr(diag.text, "cannot start the admin server"));
-    assert_null(admin);
-    admin_stopp(&admin);
+    (void)snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "synauthz-admin-test-%075d",
+                   getpid());
+    assert_int_equal(bind(fd, (const struct sockaddr *)&name, sizeof(name)), 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&f->address, f->address_length), 0);
+    send_all(fd, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_true(read_reply(f, fd));
+    assert_int_equal(status_of(f->reply), 200);
+    (void)close(fd);
 }
 
 #define TCP(test) cmocka_unit_test_setup_teardown(test, start_tcp, stop)
@@ -447,7 +449,7 @@ int main(void)
         UNIX(many_silent_clients_do_not_keep_a_probe_waiting),
         TCP(many_clients_one_after_the_other_leak_nothing),
         TCP(it_ends_while_clients_are_connected),
-        cmocka_unit_test(a_socket_that_is_none_is_refused),
+        UNIX(a_client_with_a_long_name_is_answered),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
