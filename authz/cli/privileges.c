@@ -44,13 +44,24 @@ int identity_parse(struct str text, struct identity *ret_identity, struct diag *
     return 0;
 }
 
-/* Needs CAP_SETPCAP: root has it, a start with ambient capabilities usually not; no_new_privs
- * already keeps the bounding set from mattering there. */
+static bool has_capability(cap_value_t cap)
+{
+    cap_flag_value_t permitted = CAP_CLEAR;
+    cap_t caps = cap_get_proc();
+
+    if (caps)
+        (void)cap_get_flag(caps, cap, CAP_PERMITTED, &permitted);
+    (void)cap_free(caps);
+    return permitted == CAP_SET;
+}
+
+/* Needs CAP_SETPCAP.  Root has it, but in most containers not, and a start with ambient
+ * capabilities usually not; no_new_privs already keeps the bounding set from mattering there. */
 static int empty_bounding_set(struct diag *diag)
 {
     for (cap_value_t cap = 0; cap_get_bound(cap) >= 0; cap++)
         if (cap_get_bound(cap) > 0 && cap_drop_bound(cap) < 0) {
-            if (errno == EPERM && geteuid() != 0)
+            if (errno == EPERM && !has_capability(CAP_SETPCAP))
                 return 0;
             return diag_set(diag, -errno, "cannot drop a capability from the bounding set: %s",
                             strerror(errno));
@@ -106,17 +117,6 @@ static gid_t group_of_folder(const char *pin_dir)
     if (fd < 0 || fstatfs(fd, &system) < 0 || fstat(fd, &status) < 0)
         return 0;
     return system.f_type == BPF_FS_MAGIC && status.st_uid == 0 ? status.st_gid : 0;
-}
-
-static bool has_capability(cap_value_t cap)
-{
-    cap_flag_value_t permitted = CAP_CLEAR;
-    cap_t caps = cap_get_proc();
-
-    if (caps)
-        (void)cap_get_flag(caps, cap, CAP_PERMITTED, &permitted);
-    (void)cap_free(caps);
-    return permitted == CAP_SET;
 }
 
 /* How the child of is_allowed_without() ends. */
