@@ -32,7 +32,7 @@ struct verb {
                             const struct options_given *given);
 };
 
-extern const struct verb VERB_SERVE, VERB_FINGERPRINT, VERB_VERSION;
+extern const struct verb VERB_SERVE, VERB_FINGERPRINT, VERB_VERSION, VERB_DOCTOR;
 
 int cli_main(int argc, char **argv);
 

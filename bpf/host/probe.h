@@ -63,8 +63,9 @@ struct probe_report {
     size_t device_count;
     size_t devices_left_out; /* more than there is room for */
 
-    bool running;         /* there is a set of maps in use, which this process may read */
-    bool running_tracked; /* and in it sockets are followed */
+    bool running;           /* there is a set of maps in use, which this process may read */
+    bool running_tracked;   /* and in it sockets are followed */
+    uint32_t running_hooks; /* and these are attached: a bit for each enum syn_hook */
 };
 
 struct probe_config {

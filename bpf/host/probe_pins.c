@@ -135,6 +135,7 @@ static void judge_set(struct probe_report *report, const struct capture_meta *me
 
     report->running = true;
     report->running_tracked = meta->tracked;
+    report->running_hooks = meta->hooks;
     hook_list(meta->hooks, hooks);
     hook_list(meta->hooks_missing, missing);
     if (heartbeat_ns == 0 || age_s * 1e9 > (double)HEARTBEAT_STALE_NS)
