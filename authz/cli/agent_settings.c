@@ -21,11 +21,6 @@ static const char *const TRACKING_WORDS[] = {"auto", [TRACKING_OFF] = "off", NUL
 
 /* --- options ---------------------------------------------------------------------------------- */
 
-static int check_path(struct str value, struct diag *diag)
-{
-    return value.ptr[0] == '/' ? 0 : diag_set(diag, -EINVAL, "expected an absolute path");
-}
-
 static int check_interface(struct str value, struct diag *diag)
 {
     bool is_good = value.len <= INTERFACE_MAX;
@@ -74,7 +69,7 @@ static const struct option_spec SPECS[] = {
      .kind = OPTION_LIST,
      .value = "PATH",
      .offset = AT(cgroups),
-     .check = check_path,
+     .check = option_check_path,
      .help = "a folder of the cgroup2 to which servers belong (default:\n"
              "its root, which is all of them); may be repeated"},
     {.name = "vxlan-port",
@@ -88,7 +83,7 @@ static const struct option_spec SPECS[] = {
      .kind = OPTION_NUMBER,
      .value = "N",
      .offset = AT(syn_rate),
-     .max = UINT32_MAX,
+     .max = LIMITER_MAX,
      .help = "in a flood, record so many SYNs of one source in a second\n"
              "and CPU (default 1000; 0: no limit); packets always pass"},
     {.name = "node-hops",
@@ -130,7 +125,7 @@ static const struct option_spec SPECS[] = {
      .kind = OPTION_TEXT,
      .value = "DIR",
      .offset = AT(pin_dir),
-     .check = check_path,
+     .check = option_check_path,
      .help = "where maps and links are pinned, a bpffs; mounted when it is\n"
              "none (default " PIN_DIR_DEFAULT ")"},
     {.name = "group",
@@ -140,6 +135,13 @@ static const struct option_spec SPECS[] = {
      .check = option_check_group,
      .help = "who may read the pins (default: synauthz if there is such a\n"
              "group, else nogroup)"},
+    {.name = "socket-dir",
+     .kind = OPTION_TEXT,
+     .value = "DIR",
+     .offset = AT(socket_dir),
+     .check = option_check_path,
+     .help = "make this folder, for the socket of a server that may not,\n"
+             "and let --group bind in it"},
     {.name = "config",
      .kind = OPTION_TEXT,
      .value = "FILE",
@@ -218,6 +220,9 @@ int agent_settings_read(const struct agent_options *options, struct agent_settin
         r = port_list_append(&ret_settings->ports, &options->ports, &node->any_port);
     if (r == 0)
         r = prefix_list_append(&ret_settings->prefixes, &options->prefixes);
+    if (r == 0 && ret_settings->prefixes.count > PREFIXES_MAX)
+        r = diag_set(diag, -E2BIG, "--prefix: %zu of them, and %d are the most there can be",
+                     ret_settings->prefixes.count, PREFIXES_MAX);
     if (r < 0)
         return r;
     node->pin_dir = options->pin_dir;
@@ -249,6 +254,18 @@ void agent_settings_done(struct agent_settings *settings)
 
 /* --- what takes a restart --------------------------------------------------------------------- */
 
+void agent_settings_freeze(const struct agent_settings *running, struct agent_settings *wanted)
+{
+    struct node_config *node = &wanted->node;
+
+    node->pin_dir = running->node.pin_dir;
+    node->group = running->node.group;
+    node->mode = running->node.mode;
+    node->no_tracking = running->node.no_tracking;
+    node->max_pending = running->node.max_pending;
+    node->max_live = running->node.max_live;
+}
+
 static bool texts_differ(const char *a, const char *b)
 {
     return a && b ? strcmp(a, b) != 0 : a != b;
@@ -267,11 +284,12 @@ static bool values_differ(const struct option_spec *spec, const struct agent_opt
            0;
 }
 
+static const char *const FROZEN[] = {"pin-dir",     "group",    "capture",    "tracking",
+                                     "max-pending", "max-live", "socket-dir", "admin"};
+
 const char *agent_settings_frozen(const struct agent_options *running,
                                   const struct agent_options *wanted, char *buffer, size_t size)
 {
-    static const char *const FROZEN[] = {"pin-dir",     "group",    "capture", "tracking",
-                                         "max-pending", "max-live", "admin"};
     size_t used = 0;
 
     buffer[0] = '\0';

@@ -8,7 +8,7 @@
 
 /* As given; the target of AGENT_OPTIONS. */
 struct agent_options {
-    const char *pin_dir, *group, *config, *admin;
+    const char *pin_dir, *group, *socket_dir, *config, *admin;
     struct text_list interfaces, cgroups, ports, prefixes;
     uint64_t max_pending, max_live, vxlan_port, syn_rate, node_hops, captured_seconds;
     unsigned capture; /* enum node_mode */
@@ -31,6 +31,9 @@ struct agent_settings {
 int agent_settings_read(const struct agent_options *options, struct agent_settings *ret_settings,
                         struct diag *diag);
 void agent_settings_done(struct agent_settings *settings);
+
+/* What takes a restart stays in `wanted` as it is in `running`. */
+void agent_settings_freeze(const struct agent_settings *running, struct agent_settings *wanted);
 
 /* The options that differ and take a restart, as "--pin-dir, --max-live" in `buffer`, which it
  * returns; "" when there is none. */

@@ -9,8 +9,12 @@
 
 const char *const OUTPUT_FORMATS[] = {"text", "json", NULL};
 
-static const struct verb *const VERBS[] = {&VERB_SERVE, &VERB_FINGERPRINT, &VERB_DOCTOR,
-                                           &VERB_VERSION};
+static const struct verb *const VERBS[] = {
+    &VERB_SERVE,
+    &VERB_FINGERPRINT,
+    &VERB_DOCTOR,
+    &VERB_VERSION,
+};
 
 enum { VERB_COUNT = sizeof(VERBS) / sizeof(VERBS[0]) };
 

@@ -56,6 +56,13 @@ int option_check_group(struct str value, struct diag *diag)
     return r == -ENOENT ? diag_set(diag, r, "there is no such group") : r;
 }
 
+int option_check_path(struct str value, struct diag *diag)
+{
+    if (!str_has_prefix(value, STR("/")))
+        return diag_set(diag, -EINVAL, "expected an absolute path");
+    return 0;
+}
+
 /* --- values ----------------------------------------------------------------------------------- */
 
 static int add_port(struct port_list *list, struct str item)

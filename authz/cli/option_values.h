@@ -30,9 +30,11 @@ int option_check_port(struct str item, struct diag *diag);
 int option_check_port_or_any(struct str item, struct diag *diag);
 int option_check_prefix(struct str item, struct diag *diag);
 
-/* For `check` of options without: an account or a group of this host, or any number. */
+/* For `check` of options without: an account or a group of this host, or any number; an absolute
+ * path. */
 int option_check_user(struct str value, struct diag *diag);
 int option_check_group(struct str value, struct diag *diag);
+int option_check_path(struct str value, struct diag *diag);
 
 /* Append the items of "80,443" and the like.  `ret_any` is set when one of them is `any`; it may be
  * NULL where the check does not let that through.  Return 0 or -ENOMEM. */

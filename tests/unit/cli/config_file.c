@@ -98,7 +98,7 @@ static const struct {
      "3:16: max-pending 0: expected a number from 1024 to 16777216"},
     {V "agent:\n  max-live: -5\n", "3:13: max-live -5: expected a number from 16 to 16777216"},
     {V "agent:\n  syn-rate: 1_000\n",
-     "3:13: syn-rate 1_000: expected a number from 0 to 4294967295"},
+     "3:13: syn-rate 1_000: expected a number from 0 to 65535"},
     {V "agent:\n  vxlan-port: 65536\n",
      "3:15: vxlan-port 65536: expected a number from 0 to 65535"},
     {V "agent:\n  pin-dir: run/x\n", "3:12: pin-dir run/x: expected an absolute path"},

@@ -37,6 +37,9 @@ static void checks_say_what_was_expected(void **state)
         {option_check_group, "0", NULL},
         {option_check_group, "4242424", NULL},
         {option_check_group, "no-such-group", "there is no such group"},
+        {option_check_path, "/run/x", NULL},
+        {option_check_path, "run/x", "expected an absolute path"},
+        {option_check_path, "", "expected an absolute path"},
         {option_check_group, "4294967295", "there is no such group"}, /* (gid_t)-1 */
     };
 

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `agent`: capture for the whole node, looked after until SIGTERM and left running then. */
+#include "cli.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "admin.h"
+#include "agent_metrics.h"
+#include "agent_privileges.h"
+#include "agent_settings.h"
+#include "cleanup.h"
+#include "config_file.h"
+#include "listener.h"
+#include "node.h"
+#include "notify.h"
+#include "num.h"
+#include "oplog.h"
+#include "signals.h"
+#include "socket_dir.h"
+
+enum { BEAT_MS = 1000, RECONCILE_BEATS = 5 };
+
+/* What the command line and the configuration file say together. */
+struct orders {
+    struct agent_options
+        options;              /* lists and texts are borrowed: of the command line and the file */
+    struct config_file *file; /* NULL without --config */
+    struct agent_settings settings;
+};
+
+struct agent {
+    const struct agent_options *command_line;
+    const struct options_given *given;
+    struct orders orders; /* at the start */
+    struct listener admin_listener;
+    struct node *node;
+    const struct capture_meta *meta;
+    struct agent_metrics *metrics;
+    struct admin *admin;
+    int signal_fd, timer_fd;
+    unsigned beats;
+    bool has_been_ready, is_ready, has_said_why_not;
+};
+
+static void orders_done(struct orders *orders)
+{
+    agent_settings_done(&orders->settings);
+    config_file_freep(&orders->file);
+}
+
+static void agent_done(struct agent *agent)
+{
+    admin_stopp(&agent->admin);
+    agent_metrics_freep(&agent->metrics);
+    capture_meta_unmap(agent->meta);
+    if (agent->node)
+        node_leave(agent->node);
+    closep(&agent->admin_listener.fd);
+    closep(&agent->signal_fd);
+    closep(&agent->timer_fd);
+    orders_done(&agent->orders);
+}
+
+/* --- what is asked for ------------------------------------------------------------------------ */
+
+/* Either way orders_done() frees what was read. */
+static enum exit_status read_orders(const struct agent *agent, struct orders *ret_orders,
+                                    struct diag *diag)
+{
+    const char *path = agent->command_line->config;
+
+    *ret_orders = (struct orders){.options = *agent->command_line};
+    if (path && config_file_read(path, "agent", agent->given, &ret_orders->options,
+                                 &ret_orders->file, diag) < 0)
+        return STATUS_INVALID;
+    if (agent_settings_read(&ret_orders->options, &ret_orders->settings, diag) < 0)
+        return path ? STATUS_INVALID : STATUS_USAGE;
+    return STATUS_OK;
+}
+
+/* --- saying how it is ------------------------------------------------------------------------- */
+
+static void say_hooks(const struct node_status *status)
+{
+    for (size_t i = 0; i < status->hook_count; i++) {
+        const struct node_hook *hook = &status->hooks[i];
+
+        if (hook->attached)
+            oplog_info("capturing on %s with %s: %s", hook->target, NODE_HOOK_NAMES[hook->kind],
+                       hook->why);
+    }
+}
+
+static void say_started(const struct orders *orders, const struct node_status *status)
+{
+    const struct node_config *config = &orders->settings.node;
+
+    oplog_info("--capture %s, pinned in %s/%s%s, %llu bytes of maps (%u pending, %u live)",
+               AGENT_CAPTURE_MODES[config->mode], config->pin_dir, status->set,
+               status->took_over ? ", taken over" : "", (unsigned long long)status->map_bytes,
+               config->max_pending, config->max_live);
+    if (status->tracked)
+        oplog_info("SYNs are verified by the kernel's sockets");
+    else
+        oplog_info("SYNs are `captured`, not verified: %s", status->why_untracked);
+    say_hooks(status);
+}
+
+static void say_first_ready(struct agent *agent, const struct node_status *status)
+{
+    unsigned attached = 0;
+
+    for (size_t i = 0; i < status->hook_count; i++)
+        attached += status->hooks[i].attached;
+    oplog_info("ready, %u hook%s attached", attached, attached == 1 ? "" : "s");
+    if (notify_send("READY=1") < 0)
+        oplog_error("cannot tell the service manager over NOTIFY_SOCKET");
+    agent->has_been_ready = true;
+}
+
+/* One line for each change.  Before the first "ready" no line has that word. */
+static void say_changes(struct agent *agent, const struct node_status *status)
+{
+    if (status->ready && !agent->has_been_ready)
+        say_first_ready(agent, status);
+    else if (status->ready && !agent->is_ready)
+        oplog_info("ready again");
+    else if (!status->ready && !agent->has_been_ready && !agent->has_said_why_not)
+        oplog_info("waiting: %s", status->why);
+    else if (!status->ready && agent->is_ready)
+        oplog_error("capture is not complete: %s", status->why);
+    agent->is_ready = status->ready;
+    agent->has_said_why_not = !status->ready;
+}
+
+static void report(struct agent *agent)
+{
+    struct node_status status;
+
+    node_get_status(agent->node, &status);
+    agent_metrics_report(agent->metrics, &status);
+    say_changes(agent, &status);
+}
+
+/* --- start ------------------------------------------------------------------------------------ */
+
+static int open_admin_socket(struct agent *agent, struct diag *diag)
+{
+    const char *address = agent->orders.options.admin;
+
+    return address ? listener_open(str_from(address), &agent->admin_listener, diag) : 0;
+}
+
+static int make_socket_dir(struct agent *agent, struct diag *diag)
+{
+    const char *path = agent->orders.options.socket_dir;
+
+    return path ? socket_dir_prepare(path, agent->orders.settings.node.group, diag) : 0;
+}
+
+static int start_node(struct agent *agent, struct diag *diag)
+{
+    int r = node_start(&agent->orders.settings.node, &agent->node, diag);
+
+    return r < 0 ? r : agent_privileges_settle(diag);
+}
+
+static int start_metrics(struct agent *agent, struct diag *diag)
+{
+    const struct agent_metrics_config config = {
+        .mode = AGENT_CAPTURE_MODES[agent->orders.settings.node.mode],
+        .maps = node_get_maps(agent->node),
+    };
+    int r = capture_meta_map(config.maps, &agent->meta);
+
+    if (r < 0)
+        return diag_set(diag, r, "cannot read the map `meta`: %s", strerror(-r));
+    return agent_metrics_new(&(struct agent_metrics_config){config.mode, config.maps, agent->meta},
+                             &agent->metrics);
+}
+
+static int start_admin(struct agent *agent, struct diag *diag)
+{
+    const struct admin_pages pages = agent_metrics_pages(agent->metrics);
+
+    if (agent->admin_listener.fd < 0)
+        return 0;
+    return admin_start(take_fd(&agent->admin_listener.fd), &pages, &agent->admin, diag);
+}
+
+/* How often the service manager wants to hear from us (sd_watchdog_enabled(3)), at half its limit;
+ * 0: it does not. */
+static uint64_t watchdog_period_ms(void)
+{
+    const char *limit = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
+    uint64_t limit_us, for_pid;
+
+    if (!limit || num_parse_u64(str_from(limit), 1, UINT64_MAX, &limit_us) < 0)
+        return 0;
+    if (pid &&
+        (num_parse_u64(str_from(pid), 1, INT32_MAX, &for_pid) < 0 || (pid_t)for_pid != getpid()))
+        return 0;
+    return limit_us / 2000 ? limit_us / 2000 : 1;
+}
+
+static int start_clock(struct agent *agent, struct diag *diag)
+{
+    uint64_t wanted_ms = watchdog_period_ms();
+    long period_ms = wanted_ms && wanted_ms < BEAT_MS ? (long)wanted_ms : BEAT_MS;
+    const struct timespec period = {period_ms / 1000, period_ms % 1000 * 1000000};
+    const struct itimerspec clock = {.it_interval = period, .it_value = period};
+
+    agent->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (agent->timer_fd < 0 || timerfd_settime(agent->timer_fd, 0, &clock, NULL) < 0)
+        return diag_set(diag, -errno, "cannot make a timer: %s", strerror(errno));
+    return signals_collect(&agent->signal_fd, diag);
+}
+
+static int start(struct agent *agent, struct diag *diag)
+{
+    int (*const steps[])(struct agent *, struct diag *) = {open_admin_socket, start_node,
+                                                           start_metrics, start_admin, start_clock};
+    struct node_status status;
+
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        int r = steps[i](agent, diag);
+
+        if (r < 0)
+            return r;
+    }
+    node_beat(agent->node);
+    node_get_status(agent->node, &status);
+    say_started(&agent->orders, &status);
+    report(agent);
+    return 0;
+}
+
+/* --- running ---------------------------------------------------------------------------------- */
+
+/* What takes a restart stays as it is, and is named. */
+static void keep_frozen(const struct orders *running, struct orders *wanted)
+{
+    char names[256];
+
+    agent_settings_freeze(&running->settings, &wanted->settings);
+    if (*agent_settings_frozen(&running->options, &wanted->options, names, sizeof(names)))
+        oplog_error("restart the agent to change %s: until then the old value holds", names);
+}
+
+static int read_again(struct agent *agent, struct diag *diag)
+{
+    CLEANUP(orders_done) struct orders wanted;
+
+    if (read_orders(agent, &wanted, diag) != STATUS_OK)
+        return -EINVAL;
+    keep_frozen(&agent->orders, &wanted);
+    return node_reconfigure(agent->node, &wanted.settings.node, diag);
+}
+
+static void reload(struct agent *agent)
+{
+    char text[DIAG_FILE_MAX + DIAG_TEXT_MAX + 32];
+    struct diag diag = {0};
+    int r;
+
+    if (!agent->command_line->config) {
+        oplog_info("SIGHUP without --config: there is nothing to read again");
+        return;
+    }
+    r = read_again(agent, &diag);
+    agent_metrics_count_reload(agent->metrics, r == 0);
+    diag_format(&diag, text, sizeof(text));
+    if (r < 0)
+        oplog_error("configuration not changed, the last good one stays: %s",
+                    diag.text[0] ? text : strerror(-r));
+    else
+        oplog_info("configuration read again from %s", agent->command_line->config);
+    node_reconcile(agent->node);
+    report(agent);
+}
+
+/* Returns false when it is time to end. */
+static bool on_signal(struct agent *agent)
+{
+    struct signalfd_siginfo info;
+
+    if (read(agent->signal_fd, &info, sizeof(info)) != sizeof(info))
+        return true;
+    if (info.ssi_signo == SIGHUP) {
+        reload(agent);
+        return true;
+    }
+    oplog_info("ending on signal %u; capture goes on: to end it, `synauthz cleanup --pin-dir %s`",
+               info.ssi_signo, agent->orders.settings.node.pin_dir);
+    return false;
+}
+
+static void on_beat(struct agent *agent)
+{
+    uint64_t missed;
+
+    if (read(agent->timer_fd, &missed, sizeof(missed)) != sizeof(missed))
+        return;
+    node_beat(agent->node);
+    if (++agent->beats % RECONCILE_BEATS == 0)
+        node_reconcile(agent->node);
+    report(agent);
+    if (watchdog_period_ms())
+        (void)notify_send("WATCHDOG=1"); /* who does not hear it ends us, and says so */
+}
+
+static void on_change(struct agent *agent)
+{
+    node_drain_events(agent->node);
+    node_reconcile(agent->node);
+    report(agent);
+}
+
+static int run_until_told(struct agent *agent, struct diag *diag)
+{
+    enum { SIGNALS, CLOCK, CHANGES, COUNT };
+    struct pollfd fds[COUNT] = {
+        [SIGNALS] = {.fd = agent->signal_fd, .events = POLLIN},
+        [CLOCK] = {.fd = agent->timer_fd, .events = POLLIN},
+        [CHANGES] = {.fd = node_event_fd(agent->node), .events = POLLIN},
+    };
+
+    for (;;) {
+        if (poll(fds, COUNT, -1) < 0 && errno != EINTR)
+            return diag_set(diag, -errno, "cannot wait for events: %s", strerror(errno));
+        if (fds[SIGNALS].revents && !on_signal(agent))
+            return 0;
+        if (fds[CLOCK].revents)
+            on_beat(agent);
+        if (fds[CHANGES].revents)
+            on_change(agent);
+    }
+}
+
+static void say_ending(void)
+{
+    (void)notify_send("STOPPING=1");
+    signals_let_end();
+}
+
+/* --- the verb --------------------------------------------------------------------------------- */
+
+static enum exit_status run(void *options, const struct text_list *operands,
+                            const struct options_given *given)
+{
+    CLEANUP(agent_done)
+    struct agent agent = {
+        .command_line = options,
+        .given = given,
+        .admin_listener.fd = -1,
+        .signal_fd = -1,
+        .timer_fd = -1,
+    };
+    struct diag wrong = {0}, unprivileged = {0};
+    enum exit_status status;
+    int r;
+
+    (void)operands;
+    /* First, so that the file can be read again by who reads it now; said last, so that what is
+     * written can be checked by anybody. */
+    r = agent_privileges_begin(&unprivileged);
+    status = read_orders(&agent, &agent.orders, &wrong);
+    if (status != STATUS_OK)
+        return cli_complain(status, &wrong);
+    if (r < 0)
+        return cli_complain(STATUS_FAILURE, &unprivileged);
+    if (signals_prepare(&wrong) < 0 || start(&agent, &wrong) < 0 ||
+        run_until_told(&agent, &wrong) < 0)
+        return cli_complain(STATUS_FAILURE, &wrong);
+    say_ending();
+    return STATUS_OK;
+}
+
+const struct verb VERB_AGENT = {
+    .name = "agent",
+    .summary = "capture SYNs for the whole node, and look after that (privileged)",
+    .synopsis = "--port N[,N...]|any [--interface IFACE]... [--capture MODE] [--config FILE]",
+    .description =
+        "Loads the capture programs, attaches them, pins maps and links in --pin-dir, and keeps\n"
+        "them attached as devices come and go.  Servers (`synauthz serve`) read the pins without\n"
+        "any privilege.\n"
+        "\n"
+        "  synauthz agent --interface eth0 --port 443 --group envoy\n"
+        "\n"
+        "Runs as root and needs the capabilities BPF, NET_ADMIN and PERFMON; SYS_ADMIN only to\n"
+        "mount a bpffs on --pin-dir, CHOWN only for pins of a group that is not its own.\n"
+        "\n"
+        "It is ready when it says so on standard error (and to $NOTIFY_SOCKET): attached, pinned,\n"
+        "heartbeat running.  SIGHUP reads --config again: ports, prefixes, interfaces, control\n"
+        "groups and limits change without a gap, and a file with an error changes nothing.\n"
+        "SIGTERM ends the agent and leaves capture running, for the next agent to take over;\n"
+        "`synauthz cleanup` removes it.\n",
+    .options = &AGENT_OPTIONS,
+    .options_size = sizeof(struct agent_options),
+    .defaults = &AGENT_DEFAULTS,
+    .run = run,
+};
