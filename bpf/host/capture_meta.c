@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "capture_meta.h"
 
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -71,6 +72,11 @@ int capture_meta_describe(const struct capture_maps *maps, struct capture_meta *
     if (r == 0)
         *ret_meta = meta;
     return r;
+}
+
+int capture_meta_read(const struct capture_maps *maps, struct capture_meta *ret_meta)
+{
+    return bpf_map_lookup_elem(maps->fd[MAP_META], &(uint32_t){0}, ret_meta) < 0 ? -errno : 0;
 }
 
 static size_t mapped_size(void)

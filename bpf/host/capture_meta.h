@@ -20,8 +20,13 @@ uint64_t boot_time_ns(void);
  * The state is CAPTURE_STARTING, everything else is 0.  Returns 0 or a negative errno. */
 int capture_meta_describe(const struct capture_maps *maps, struct capture_meta *ret_meta);
 
+/* The one value of `meta` as it is now.  Returns 0 or a negative errno. */
+int capture_meta_read(const struct capture_maps *maps, struct capture_meta *ret_meta);
+
 /* The one value of `meta`, mapped for reading: it follows what the agent and the programs write.
- * Returns 0 or a negative errno; capture_meta_unmap() takes NULL. */
+ * -EINVAL for a descriptor that was opened for reading only, as those of pin_reader.h: Linux makes
+ * no shared mapping of such a one, and BPF maps have no other.  Returns 0 or a negative errno;
+ * capture_meta_unmap() takes NULL. */
 int capture_meta_map(const struct capture_maps *maps, const struct capture_meta **ret_meta);
 void capture_meta_unmap(const struct capture_meta *meta);
 

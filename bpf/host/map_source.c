@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
 #include "record.h"
 
 enum { READ_ATTEMPTS = 4, NS_PER_MS = 1000000 };
@@ -16,7 +15,8 @@ enum { READ_ATTEMPTS = 4, NS_PER_MS = 1000000 };
 struct map_source {
     struct syn_source base; /* first: lookup() gets its address */
     struct capture_maps maps;
-    const struct capture_meta *meta; /* mapped: others write it while we read */
+    bool tracked;        /* both as meta says; they stay */
+    uint64_t host_netns; /* 0: not known */
     size_t redirect_port_count;
     uint16_t redirect_ports[];
 };
@@ -27,16 +27,6 @@ enum read_result {
     READ_NOTHING,
     READ_FOUND,
 };
-
-static __u32 meta_u32(const __u32 *field)
-{
-    return *(const volatile __u32 *)field;
-}
-
-static __u64 meta_u64(const __u64 *field)
-{
-    return *(const volatile __u64 *)field;
-}
 
 /* All three kinds of entries begin and end alike. */
 #define IS_GUARDED(type)                                                                           \
@@ -126,10 +116,8 @@ static struct syn_answer answer_ambiguous(void)
  * the agent's, such as a pod's, a packet is routed once more before a control group sees it. */
 static bool is_behind_routers(const struct map_source *source, const struct live_entry *entry)
 {
-    uint64_t host_netns = meta_u64(&source->meta->host_netns);
-
-    return entry->syn.hook == SYN_HOOK_CGROUP && host_netns != 0 &&
-           entry->scope.netns != host_netns;
+    return entry->syn.hook == SYN_HOOK_CGROUP && source->host_netns != 0 &&
+           entry->scope.netns != source->host_netns;
 }
 
 static struct syn_answer answer_verified(const struct map_source *source,
@@ -289,7 +277,8 @@ static int is_captured(const struct map_source *source, const struct flow *flow)
     return errno == ENOENT ? 0 : -errno;
 }
 
-static struct syn_answer explain_absence(const struct map_source *source, const struct flow *flow)
+static struct syn_answer explain_absence(const struct map_source *source, const struct flow *flow,
+                                         const struct capture_meta *meta)
 {
     int captured = is_captured(source, flow);
 
@@ -297,8 +286,7 @@ static struct syn_answer explain_absence(const struct map_source *source, const 
         return answer_fault();
     if (!captured)
         return answer_missing(SYN_REASON_FILTERED);
-    return answer_missing(meta_u64(&source->meta->full_ns) ? SYN_REASON_MAP_FULL
-                                                           : SYN_REASON_NOT_SEEN);
+    return answer_missing(meta->full_ns ? SYN_REASON_MAP_FULL : SYN_REASON_NOT_SEEN);
 }
 
 static struct tuple_key key_of(const struct flow *flow)
@@ -314,40 +302,38 @@ static struct tuple_key key_of(const struct flow *flow)
     return key;
 }
 
+/* Whether capture has ended is asked last, so that it had not when the entry was read. */
 static void lookup(const struct syn_source *base, const struct flow *flow,
                    struct syn_answer *ret_answer)
 {
     const struct map_source *source = (const struct map_source *)base;
-    const find_fn find = meta_u32(&source->meta->tracked) ? find_tracked : find_untracked;
     const struct tuple_key key = key_of(flow);
+    struct capture_meta meta;
+    bool found = (source->tracked ? find_tracked : find_untracked)(source, &key, ret_answer);
 
-    if (meta_u32(&source->meta->state) == CAPTURE_ENDED)
+    if (capture_meta_read(&source->maps, &meta) < 0 || meta.state == CAPTURE_ENDED)
         *ret_answer = answer_fault();
-    else if (!find(source, &key, ret_answer))
-        *ret_answer = explain_absence(source, flow);
+    else if (!found)
+        *ret_answer = explain_absence(source, flow, &meta);
 }
 
 static void source_free(struct syn_source *base)
 {
-    struct map_source *source = (struct map_source *)base;
-
-    capture_meta_unmap(source->meta);
-    free(source);
-}
-
-static void source_freep(struct map_source **source)
-{
-    if (*source)
-        source_free(&(*source)->base);
+    free(base);
 }
 
 /* The layouts must be ours: these maps may have been made by another version of this program. */
-static int check_layout(const struct capture_meta *meta, struct diag *diag)
+static int check_meta(const struct capture_maps *maps, struct capture_meta *ret_meta,
+                      struct diag *diag)
 {
-    if (meta->magic != META_MAGIC || meta->reader_layout != READER_LAYOUT)
+    int r = capture_meta_read(maps, ret_meta);
+
+    if (r < 0)
+        return diag_set(diag, r, "cannot read the capture maps: %s", strerror(-r));
+    if (ret_meta->magic != META_MAGIC || ret_meta->reader_layout != READER_LAYOUT)
         return diag_set(diag, -EPROTO,
                         "the capture maps have layout %u for readers, this program reads layout %u",
-                        meta->reader_layout, (unsigned)READER_LAYOUT);
+                        ret_meta->reader_layout, (unsigned)READER_LAYOUT);
     return 0;
 }
 
@@ -355,22 +341,22 @@ int map_source_new(const struct map_source_config *config, struct syn_source **r
                    struct diag *diag)
 {
     size_t ports_size = config->redirect_port_count * sizeof(*config->redirect_ports);
-    CLEANUP(source_freep) struct map_source *source = calloc(1, sizeof(*source) + ports_size);
-    int r;
+    struct map_source *source;
+    struct capture_meta meta;
+    int r = check_meta(config->maps, &meta, diag);
 
+    if (r < 0)
+        return r;
+    source = calloc(1, sizeof(*source) + ports_size);
     if (!source)
         return diag_set(diag, -ENOMEM, "out of memory");
     source->base = (struct syn_source){.lookup = lookup, .free = source_free};
     source->maps = *config->maps;
+    source->tracked = meta.tracked != 0;
+    source->host_netns = meta.host_netns;
     source->redirect_port_count = config->redirect_port_count;
     if (ports_size)
         memcpy(source->redirect_ports, config->redirect_ports, ports_size);
-    r = capture_meta_map(&source->maps, &source->meta);
-    if (r < 0)
-        return diag_set(diag, r, "cannot read the capture maps: %s", strerror(-r));
-    r = check_layout(source->meta, diag);
-    if (r < 0)
-        return r;
-    *ret_source = &((struct map_source *)TAKE_PTR(source))->base;
+    *ret_source = &source->base;
     return 0;
 }

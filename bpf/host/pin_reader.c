@@ -15,8 +15,8 @@
 #include <sys/vfs.h>
 
 #include "cleanup.h"
-#include "num.h"
 #include "pin_names.h"
+#include "set_name.h"
 
 /* A folder, and how messages call it. */
 struct folder {
@@ -244,17 +244,15 @@ static int check_meta(const struct capture_meta *meta, const struct folder *set,
 
 static int open_meta(const struct folder *set, struct capture_maps *maps, struct diag *diag)
 {
-    const struct capture_meta *meta;
+    struct capture_meta meta;
     int r = open_map(set, MAP_META, BPF_F_RDONLY, maps, diag);
 
     if (r < 0)
         return r;
-    r = capture_meta_map(maps, &meta);
+    r = capture_meta_read(maps, &meta);
     if (r < 0)
         return diag_set(diag, r, "%s/%s: %s", set->path, CAPTURE_MAP_NAMES[MAP_META], strerror(-r));
-    r = check_meta(meta, set, diag);
-    capture_meta_unmap(meta);
-    return r;
+    return check_meta(&meta, set, diag);
 }
 
 /* What is to be opened of a set, besides its meta. */
@@ -293,8 +291,8 @@ static int find_older(const struct folder *dir, struct set_name *set)
         return -errno;
     (void)take_fd(&fd); /* closedir() closes it */
     while ((entry = readdir(entries)))
-        if (set_name_parse(entry->d_name, &name) && set_name_compare(&name, &before) < 0 &&
-            (!found || set_name_compare(&name, set) > 0)) {
+        if (set_name_parse(entry->d_name, &name) && set_name_compare(name, before) < 0 &&
+            (!found || set_name_compare(name, *set) > 0)) {
             *set = name;
             found = 1;
         }
@@ -319,7 +317,7 @@ static int try_set(const struct folder *dir, const struct set_name *name, const 
     char text[SET_NAME_MAX], path[PATH_MAX];
     int length, r;
 
-    set_name_format(name, text);
+    set_name_format(*name, text);
     length = snprintf(path, sizeof(path), "%s/%s", dir->path, text);
     if (length < 0 || (size_t)length >= sizeof(path))
         return diag_set(diag, -ENAMETOOLONG, "%s: the path is too long", dir->path);
@@ -333,7 +331,7 @@ static int find_set(const char *pin_dir, const struct wish *wish, struct found *
                     struct diag *diag)
 {
     CLEANUP(folder_done) struct folder dir = {.fd = -1};
-    struct set_name name = SET_NAME_NEWEST;
+    struct set_name name = {UINT_MAX, UINT_MAX}; /* newer than all */
     struct diag why = {0};
     int first = 0, r = open_folder(AT_FDCWD, pin_dir, pin_dir, &dir, diag);
 
@@ -400,7 +398,7 @@ static bool is_tracker_pinned(const struct folder *set)
         return false;
     (void)take_fd(&fd);
     while ((entry = readdir(entries)))
-        if (pin_name_is_tracker(entry->d_name))
+        if (strncmp(entry->d_name, PIN_TRACK_PREFIX, strlen(PIN_TRACK_PREFIX)) == 0)
             return true;
     return false;
 }

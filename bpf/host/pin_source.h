@@ -2,9 +2,22 @@
 /* syn_source over the pins of an agent, followed for as long as the server runs.
  *
  * A thread of its own looks at the pin folder twice a second: it opens a set of maps that has
- * appeared or was replaced completely, checks it again, and swaps it in by one atomic step.  Pins
- * that vanish change nothing while an agent beats (it will pin again); without either the entries
- * are not kept true any more, so the set is given up, and answers are `unavailable`. */
+ * appeared or was replaced completely, checks it again, and swaps it in by one atomic step; the old
+ * one is closed when its last reader has left.
+ *
+ * A set is believed only while somebody takes entries away when their connections end, else the
+ * next connection of a tuple would get the last one's fingerprint:
+ *
+ *   pins there          the programs run, with or without an agent: in use
+ *   pins gone           the agent holds the programs and will pin them again: in use as long as it
+ *                       beats (every second; two may be late)
+ *   neither             given up: `unavailable`, until there is a set again
+ *   state is ENDED      given up at once, with the next look-up (the agent's `cleanup` says so
+ *                       before it detaches)
+ *
+ * So nobody gets a wrong answer who ends capture in one of its own ways.  Where somebody kills the
+ * agent and removes its pins by hand within the same two seconds, entries may outlive their
+ * connections for those, and for the half second between two looks. */
 #ifndef PIN_SOURCE_H
 #define PIN_SOURCE_H
 
@@ -20,8 +33,9 @@ struct pin_source_config {
     size_t redirect_port_count;
 };
 
-/* Never waits for an agent: without one it starts empty.  The thread takes no signals.  Logs each
- * change once.  Returns 0, or a negative errno with a message (no memory, no thread). */
+/* Never waits for an agent: what is there is in use on return, without it starts empty.  The thread
+ * takes no signals.  Logs each change once.  Returns 0, or a negative errno with a message (no
+ * memory, no thread). */
 int pin_source_open(const struct pin_source_config *config, struct syn_source **ret_source,
                     struct diag *diag);
 
@@ -34,10 +48,10 @@ enum pin_source_state {
 
 struct pin_source_status {
     enum pin_source_state state;
-    char why[256];
-    uint64_t swaps;    /* sets taken into use since the start */
-    uint64_t failures; /* tries to open that failed for another reason than absence */
-    uint64_t heartbeat_age_ns;
+    char why[256];             /* empty when it is FRESH */
+    uint64_t swaps;            /* sets taken into use since the start */
+    uint64_t failures;         /* tries to open that failed for another reason than absence */
+    uint64_t heartbeat_age_ns; /* 0: no set in use */
     bool tracked;
 };
 /* Safe from any thread. */
