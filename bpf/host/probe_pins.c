@@ -161,18 +161,17 @@ static void judge_set(struct probe_report *report, const struct capture_meta *me
 static void check_set(struct probe_report *report, const char *pin_dir)
 {
     CLEANUP(capture_maps_close) struct capture_maps maps;
-    const struct capture_meta *meta = NULL;
+    struct capture_meta meta;
     struct diag diag = {.text = ""};
     int r;
 
     capture_maps_init(&maps);
     r = pin_reader_open(pin_dir, &maps, &diag);
     if (r == 0)
-        r = capture_meta_map(&maps, &meta);
-    if (r == 0) {
-        judge_set(report, meta);
-        capture_meta_unmap(meta);
-    } else if (r == -ENOENT || r == -EACCES || r == -EPERM)
+        r = capture_meta_read(&maps, &meta);
+    if (r == 0)
+        judge_set(report, &meta);
+    else if (r == -ENOENT || r == -EACCES || r == -EPERM)
         probe_add(report, "capture_set", PROBE_UNKNOWN, "%s",
                   diag.text[0] ? diag.text : strerror(-r));
     else
