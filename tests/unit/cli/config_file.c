@@ -10,6 +10,7 @@
 
 #include "agent_settings.h"
 #include "cleanup.h"
+#include "file.h"
 #include "serve_settings.h"
 
 /* --- wrong files ------------------------------------------------------------------------------ */
@@ -97,8 +98,7 @@ static const struct {
     {V "agent:\n  max-pending: 0\n",
      "3:16: max-pending 0: expected a number from 1024 to 16777216"},
     {V "agent:\n  max-live: -5\n", "3:13: max-live -5: expected a number from 16 to 16777216"},
-    {V "agent:\n  syn-rate: 1_000\n",
-     "3:13: syn-rate 1_000: expected a number from 0 to 65535"},
+    {V "agent:\n  syn-rate: 1_000\n", "3:13: syn-rate 1_000: expected a number from 0 to 65535"},
     {V "agent:\n  vxlan-port: 65536\n",
      "3:15: vxlan-port 65536: expected a number from 0 to 65535"},
     {V "agent:\n  pin-dir: run/x\n", "3:12: pin-dir run/x: expected an absolute path"},
@@ -275,6 +275,41 @@ static void a_file_cut_anywhere_is_refused_with_a_place(void **state)
     }
 }
 
+static void each_example_of_the_guide_loads(void **state)
+{
+    static const char OPEN[] = "```yaml\n", CLOSE[] = "```";
+    static const char *const SECTIONS[] = {"agent", "serve"};
+    CLEANUP(freep) char *bytes = NULL, *guide = NULL;
+    const struct options_given none = {0};
+    struct diag diag = {0};
+    size_t size = 0;
+    int examples = 0;
+
+    (void)state;
+    assert_int_equal(file_read(TEST_DATA "/../../docs/node.md", 1 << 20, &bytes, &size, &diag), 0);
+    guide = str_dup((struct str){bytes, size});
+    assert_non_null(guide);
+    for (char *at = guide; (at = strstr(at, OPEN)); examples++) {
+        char *end = strstr(at += strlen(OPEN), CLOSE);
+
+        assert_non_null(end);
+        for (size_t i = 0; i < 2; i++) {
+            CLEANUP(config_file_freep) struct config_file *file = NULL;
+            union {
+                struct agent_options agent;
+                struct serve_options serve;
+            } target = {0};
+
+            if (config_file_parse((struct str){at, (size_t)(end - at)}, "node.md", SECTIONS[i],
+                                  &none, &target, &file, &diag) < 0)
+                fail_msg("example %d, %u:%u: %s", examples, diag.place.line, diag.place.column,
+                         diag.text);
+        }
+        at = end;
+    }
+    assert_true(examples >= 1);
+}
+
 static void files_that_cannot_be_read_say_why(void **state)
 {
     static const struct {
@@ -310,6 +345,7 @@ int main(void)
         cmocka_unit_test(the_command_line_wins_lists_as_a_whole),
         cmocka_unit_test(an_empty_list_is_a_list),
         cmocka_unit_test(a_file_cut_anywhere_is_refused_with_a_place),
+        cmocka_unit_test(each_example_of_the_guide_loads),
         cmocka_unit_test(files_that_cannot_be_read_say_why),
     };
 
