@@ -70,6 +70,14 @@ static void list_missing_capabilities(char *text, size_t size)
             used += (size_t)snprintf(text + used, size - used, " %s", NEEDED[i].name);
 }
 
+bool load_error_lacks_capabilities(void)
+{
+    char missing[64];
+
+    list_missing_capabilities(missing, sizeof(missing));
+    return missing[0] != '\0';
+}
+
 /* The value after `label` in a file of lines, or "unknown". */
 static void read_value(const char *path, const char *label, char value[LINE_SIZE])
 {

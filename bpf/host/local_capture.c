@@ -81,7 +81,7 @@ static int write_maps(const struct capture_maps *maps, const struct local_captur
 static int attach_tracker(struct local_capture *capture, unsigned copy, struct diag *diag)
 {
     int programs[TRACKER_PROGRAMS];
-    int r = objects_load_tracker(&capture->maps, programs, diag);
+    int r = objects_load_tracker(copy, &capture->maps, programs, diag);
 
     if (r < 0)
         return r;

@@ -50,7 +50,7 @@ static bool skip_fields(struct str *rest, unsigned count)
 
 bool mountinfo_parse(const char *line, struct mount *ret_mount)
 {
-    struct str rest = {line, strcspn(line, "\n")}, root, path, type = {0};
+    struct str rest = {line, strcspn(line, "\n")}, root, path, type = {0}, source;
     struct mount mount;
 
     if (!skip_fields(&rest, FIELDS_BEFORE_ROOT) || !str_next_field(&rest, ' ', &root) ||
@@ -60,12 +60,13 @@ bool mountinfo_parse(const char *line, struct mount *ret_mount)
         if (!str_next_field(&rest, ' ', &type))
             return false;
     } while (!str_eq(type, STR("-")));
-    if (!str_next_field(&rest, ' ', &type))
+    if (!str_next_field(&rest, ' ', &type) || !str_next_field(&rest, ' ', &source))
         return false;
 
     if (!unescape(root, mount.root, sizeof(mount.root)) ||
         !unescape(path, mount.path, sizeof(mount.path)) ||
-        !unescape(type, mount.type, sizeof(mount.type)))
+        !unescape(type, mount.type, sizeof(mount.type)) ||
+        !unescape(source, mount.source, sizeof(mount.source)))
         return false;
     *ret_mount = mount;
     return true;

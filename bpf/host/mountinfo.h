@@ -8,9 +8,10 @@
 enum { MOUNT_PATH_MAX = 256, MOUNT_TYPE_MAX = 32 };
 
 struct mount {
-    char root[MOUNT_PATH_MAX]; /* the part of the file system that is seen here */
-    char path[MOUNT_PATH_MAX]; /* where */
-    char type[MOUNT_TYPE_MAX]; /* "bpf", "cgroup2", ... */
+    char root[MOUNT_PATH_MAX];   /* the part of the file system that is seen here */
+    char path[MOUNT_PATH_MAX];   /* where */
+    char type[MOUNT_TYPE_MAX];   /* "bpf", "cgroup2", ... */
+    char source[MOUNT_PATH_MAX]; /* what mount(2) was told: a device, or any name */
 };
 
 /* Returns false when `line` is no such line, or has a path that does not fit. */

@@ -1,12 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Capture for a whole node, which outlives the process that set it up: the heart of `agent`.
  *
- *     node_start()        the pin folder is ours and locked; maps are there (an earlier set that
- * fits is taken over, with all it knows); programs run; maps and links are pinned node_reconcile()
- * whenever a device may have come or gone, and every few seconds: attach what is missing, forget
- * what is gone, pin again what was wiped node_beat()         every second node_reconfigure()  new
- * filters, devices, control groups and limits, without a gap node_leave()        capture stays
- *
  * One thread.  Needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON; CAP_SYS_ADMIN only to mount a bpffs of
  * its own where the pin folder is on none, CAP_CHOWN only to give the pins to a group that is not
  * the process's own.
@@ -72,15 +66,23 @@ struct node_config {
 
 struct node;
 
-/* Returns 0, or a negative errno with a message that says what to do: missing capability, busy
+/* The pin folder is made or checked, and locked; maps are there (an earlier set that fits is taken
+ * over, with all it knows); programs run; maps and links are pinned.
+ *
+ * Returns 0, or a negative errno with a message that says what to do: missing capability, busy
  * device, no BTF, lockdown, a pin folder that is not root's, another agent (-EBUSY).  Interfaces
  * that are not there yet are no error: node_status() says so. */
 int node_start(const struct node_config *config, struct node **ret_node, struct diag *diag);
 
-/* All or nothing.  Returns -EINVAL with a message when something fixed differs. */
+/* New filters, devices, control groups and limits, without a gap.  All or nothing.  Returns -EINVAL
+ * with a message when something fixed differs. */
 int node_reconfigure(struct node *node, const struct node_config *config, struct diag *diag);
 
+/* Attach what is missing, forget what is gone: whenever devices may have changed, and every few
+ * seconds for control groups, which nobody reports. */
 void node_reconcile(struct node *node);
+
+/* Every second: tell readers that we live, mend what somebody detached or unpinned. */
 void node_beat(struct node *node);
 
 /* A descriptor that becomes readable when devices or addresses have changed; node_drain_events()
@@ -117,15 +119,17 @@ struct node_status {
     size_t hook_count;
     uint64_t attach_failures, device_losses, repairs; /* since node_start() */
     uint64_t map_bytes;                               /* what the kernel keeps for the maps */
-    const char *set;                                  /* the folder in use, "v2" */
-    bool took_over;                                   /* the set was there already */
+    uint64_t memory_limit; /* of the agent's control group, 0: none; the maps count towards it */
+    uint64_t carried, not_carried; /* live connections, when maps were replaced in node_start() */
+    const char *set;               /* the folder in use, "v2" */
+    bool took_over;                /* the set was there already */
 };
-void node_get_status(const struct node *node, struct node_status *ret_status);
+void node_get_status(struct node *node, struct node_status *ret_status);
 
 /* Owned by the node; change with a new set of maps only in node_start(). */
 const struct capture_maps *node_get_maps(const struct node *node);
 
-/* What is attached stays attached, and the folder's lock is released. */
+/* What is attached stays attached, and the folder's lock is released.  Takes NULL. */
 void node_leave(struct node *node);
 
 /* Detach and remove everything that any agent ever left in `pin_dir`, and the bpffs that one had

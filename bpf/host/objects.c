@@ -84,7 +84,8 @@ static const struct {
 
 static void skeleton_done(struct skeleton *skeleton)
 {
-    skeleton->destroy(skeleton->self); /* takes NULL */
+    if (skeleton->self)
+        skeleton->destroy(skeleton->self);
 }
 
 /* --- maps ---------------------------------------------------------------------------------------
@@ -135,6 +136,40 @@ static int set_sizes(const struct skeleton *skeleton, const struct map_sizes *si
     if (r == 0)
         r = set_size(skeleton, MAP_CAPTURED, sizes->captured);
     return r;
+}
+
+int map_shape_of(int fd, struct map_shape *ret_shape)
+{
+    struct bpf_map_info info = {0};
+    uint32_t length = sizeof(info);
+
+    if (bpf_obj_get_info_by_fd(fd, &info, &length) < 0)
+        return -errno;
+    *ret_shape = (struct map_shape){info.type, info.key_size, info.value_size, info.max_entries,
+                                    info.map_flags};
+    return 0;
+}
+
+static struct map_shape declared_shape(const struct bpf_map *map)
+{
+    return (struct map_shape){bpf_map__type(map), bpf_map__key_size(map), bpf_map__value_size(map),
+                              bpf_map__max_entries(map), bpf_map__map_flags(map)};
+}
+
+int objects_map_shapes(const struct map_sizes *sizes, struct map_shape ret_shapes[MAP_COUNT_],
+                       struct diag *diag)
+{
+    CLEANUP(skeleton_done) struct skeleton skeleton = {0};
+    int r;
+
+    load_error_listen();
+    skeleton = OBJECTS[OBJECT_CGROUP].open();
+    r = skeleton.object ? set_sizes(&skeleton, sizes) : -errno;
+    if (r < 0)
+        return load_error(diag, r);
+    for (enum capture_map map = 0; map < MAP_COUNT_; map++)
+        ret_shapes[map] = declared_shape(find_map(&skeleton, map));
+    return 0;
 }
 
 /* Take what is new out of the object. */
@@ -238,11 +273,14 @@ int objects_load_hook(enum object object, const struct capture_maps *maps, struc
     return fd < 0 ? load_error(diag, fd) : fd;
 }
 
-static int load_tracker(const struct skeleton *skeleton, const struct capture_maps *maps,
-                        int programs[TRACKER_PROGRAMS])
+static int load_tracker(const struct skeleton *skeleton, unsigned copy,
+                        const struct capture_maps *maps, int programs[TRACKER_PROGRAMS])
 {
+    const struct capture_track *track = skeleton->self;
     struct bpf_program *program = NULL;
     int r = give_maps(skeleton, maps);
+
+    track->rodata->copy = copy;
 
     if (r == 0)
         r = bpf_object__load(skeleton->object);
@@ -255,8 +293,8 @@ static int load_tracker(const struct skeleton *skeleton, const struct capture_ma
     return r;
 }
 
-int objects_load_tracker(const struct capture_maps *maps, int ret_programs[TRACKER_PROGRAMS],
-                         struct diag *diag)
+int objects_load_tracker(unsigned copy, const struct capture_maps *maps,
+                         int ret_programs[TRACKER_PROGRAMS], struct diag *diag)
 {
     CLEANUP(skeleton_done) struct skeleton skeleton = OBJECTS[OBJECT_TRACK].open();
     int programs[TRACKER_PROGRAMS];
@@ -264,7 +302,7 @@ int objects_load_tracker(const struct capture_maps *maps, int ret_programs[TRACK
 
     memset(programs, -1, sizeof(programs));
     load_error_listen();
-    r = skeleton.object ? load_tracker(&skeleton, maps, programs) : -errno;
+    r = skeleton.object ? load_tracker(&skeleton, copy, maps, programs) : -errno;
     if (r == 0) {
         memcpy(ret_programs, programs, sizeof(programs));
         return 0;

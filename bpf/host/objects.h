@@ -33,6 +33,19 @@ struct map_sizes {
     uint32_t pending, live, captured;
 };
 
+/* What makes a map fit for a program. */
+struct map_shape {
+    uint32_t type, key_size, value_size, entries, flags;
+};
+
+/* The shapes of the maps that objects_make_maps() would make.  Returns 0, or a negative errno with
+ * a message. */
+int objects_map_shapes(const struct map_sizes *sizes, struct map_shape ret_shapes[MAP_COUNT_],
+                       struct diag *diag);
+
+/* That of a map which is there.  Returns 0 or a negative errno. */
+int map_shape_of(int fd, struct map_shape *ret_shape);
+
 /* Make each map that is not open yet, but for `pending_before`, which is never made.  On failure
  * those that were made stay open.  Returns 0, or a negative errno with a message. */
 int objects_make_maps(const struct map_sizes *sizes, struct capture_maps *maps, struct diag *diag);
@@ -41,9 +54,9 @@ int objects_make_maps(const struct map_sizes *sizes, struct capture_maps *maps, 
  * descriptor, or a negative errno with a message. */
 int objects_load_hook(enum object object, const struct capture_maps *maps, struct diag *diag);
 
-/* Load one copy of the tracker: all of it or, with a message, nothing. */
-int objects_load_tracker(const struct capture_maps *maps, int ret_programs[TRACKER_PROGRAMS],
-                         struct diag *diag);
+/* Load one copy of the tracker (0 .. TRACKERS - 1): all of it or, with a message, nothing. */
+int objects_load_tracker(unsigned copy, const struct capture_maps *maps,
+                         int ret_programs[TRACKER_PROGRAMS], struct diag *diag);
 
 /* For `synauthz version`.  Static. */
 struct embedded_object {

@@ -82,7 +82,7 @@ static void load_tracker(struct probe_report *report, const struct capture_maps 
                   "use a kernel built with CONFIG_DEBUG_INFO_BTF");
         return;
     }
-    r = objects_load_tracker(maps, programs, &diag);
+    r = objects_load_tracker(0, maps, programs, &diag);
     if (r < 0) {
         add_refusal(report, "load_tracking", r, &diag, &report->tracking);
         return;
@@ -249,9 +249,11 @@ static void judge_locked_memory(struct probe_report *report, int error)
     probe_missing_capabilities(report, missing);
     if (!check || check->ok != PROBE_UNKNOWN)
         return;
-    if (error == 0)
+    if (error == 0) {
         check->ok = PROBE_YES;
-    else if (error == -EPERM && !missing[0] && probe_bpf_is_allowed()) {
+        (void)snprintf(check->why, sizeof(check->why),
+                       "maps could be made, with whatever may be locked");
+    } else if (error == -EPERM && !missing[0] && probe_bpf_is_allowed()) {
         check->ok = PROBE_NO;
         probe_fix(check, "ulimit -l unlimited, or LimitMEMLOCK=infinity in the unit");
     }

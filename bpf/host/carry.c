@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "carry.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "record.h"
+
+enum { BATCH = 4096, READ_ATTEMPTS = 4, COPY_ATTEMPTS = 16 };
+
+/* An entry of either map, and what the two have in common (record.h). */
+union entry {
+    struct live_entry live;
+    struct alias_entry alias;
+};
+
+struct carrier {
+    int from, to;
+    bool is_live;
+    size_t size; /* of a value */
+    struct carried *carried;
+};
+
+static uint64_t version_end(const struct carrier *carrier, const union entry *entry)
+{
+    return carrier->is_live ? entry->live.version_end : entry->alias.version_end;
+}
+
+_Static_assert(offsetof(struct live_entry, key) == offsetof(struct alias_entry, key), "one place");
+
+/* Returns 0, or -ENOENT; an entry that is torn each time is being replaced again and again. */
+static int read_whole(const struct carrier *carrier, const struct tuple_key *key,
+                      union entry *ret_entry)
+{
+    for (int attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
+        if (bpf_map_lookup_elem(carrier->from, key, ret_entry) < 0)
+            return -errno;
+        if (ret_entry->live.version_begin == version_end(carrier, ret_entry) &&
+            memcmp(&ret_entry->live.key, key, sizeof(*key)) == 0)
+            return 0;
+    }
+    return -ENOENT;
+}
+
+/* The new tracker has seen the connection, but not its SYN. */
+static bool lacks_syn(const struct carrier *carrier, const struct tuple_key *key)
+{
+    union entry there;
+
+    return carrier->is_live && bpf_map_lookup_elem(carrier->to, key, &there) == 0 &&
+           !there.live.has_syn;
+}
+
+/* Put the entry where it is not; over our own earlier copy, and over one without a SYN.  Returns 1
+ * when it is there by us, 0 when the tracker's own is there, or a negative errno. */
+static int put(const struct carrier *carrier, const struct tuple_key *key, const union entry *entry,
+               bool is_ours)
+{
+    if (!is_ours && bpf_map_update_elem(carrier->to, key, entry, BPF_NOEXIST) == 0)
+        return 1;
+    if (!is_ours && errno != EEXIST)
+        return -errno;
+    if (!is_ours && (!carrier->is_live || !entry->live.has_syn || !lacks_syn(carrier, key)))
+        return 0;
+    return bpf_map_update_elem(carrier->to, key, entry, BPF_EXIST) == 0 || errno == ENOENT ? 1
+                                                                                           : -errno;
+}
+
+/* Until what was copied is what is there. */
+static int carry_one(const struct carrier *carrier, const struct tuple_key *key)
+{
+    union entry entry, again;
+    bool is_ours = false;
+    int r = read_whole(carrier, key, &entry);
+
+    for (int attempt = 0; r == 0 && attempt < COPY_ATTEMPTS; attempt++) {
+        r = put(carrier, key, &entry, is_ours);
+        if (r <= 0)
+            return r;
+        is_ours = true;
+        r = read_whole(carrier, key, &again);
+        if (r == 0 && memcmp(&entry, &again, carrier->size) == 0) {
+            carrier->carried->entries += carrier->is_live;
+            return 0;
+        }
+        entry = again;
+    }
+    if (is_ours)
+        (void)bpf_map_delete_elem(carrier->to, key);
+    return r == -ENOENT ? 0 : r;
+}
+
+static bool is_full(int error)
+{
+    return error == -E2BIG || error == -ENOMEM || error == -ENOSPC;
+}
+
+static int carry_keys(const struct carrier *carrier, const struct tuple_key *keys, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        int r = carry_one(carrier, &keys[i]);
+
+        if (is_full(r))
+            carrier->carried->lost += carrier->is_live;
+        else if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* In batches, which go from bucket to bucket: walking from key to key would start again whenever
+ * the key at hand is deleted. */
+static int carry_map(const struct carrier *carrier)
+{
+    CLEANUP(freep) struct tuple_key *keys = calloc(BATCH, sizeof(*keys));
+    CLEANUP(freep) void *values = calloc(BATCH, carrier->size);
+    uint32_t position = 0;
+    bool is_first = true;
+
+    if (!keys || !values)
+        return -ENOMEM;
+    for (;;) {
+        uint32_t count = BATCH;
+        int end = bpf_map_lookup_batch(carrier->from, is_first ? NULL : &position, &position, keys,
+                                       values, &count, NULL) < 0
+                      ? -errno
+                      : 0;
+        int r;
+
+        if (end < 0 && end != -ENOENT)
+            return end;
+        r = carry_keys(carrier, keys, count);
+        if (r < 0 || end < 0)
+            return r;
+        is_first = false;
+    }
+}
+
+int carry_entries(const struct capture_maps *from, const struct capture_maps *to,
+                  struct carried *ret_carried)
+{
+    struct carried carried = {0};
+    const struct carrier live = {from->fd[MAP_LIVE], to->fd[MAP_LIVE], true,
+                                 sizeof(struct live_entry), &carried};
+    const struct carrier alias = {from->fd[MAP_ALIAS], to->fd[MAP_ALIAS], false,
+                                  sizeof(struct alias_entry), &carried};
+    int r = carry_map(&live);
+
+    if (r == 0)
+        r = carry_map(&alias);
+    if (r == 0)
+        *ret_carried = carried;
+    return r;
+}

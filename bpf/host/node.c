@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "memory.h"
+#include "node_private.h"
+#include "oplog.h"
+
+/* Readers look twice a second for a set that has appeared (pin_source.h). */
+enum { READERS_FOLLOW_MS = 1500 };
+
+static void node_free(struct node *node)
+{
+    node_close_trackers(node);
+    node_close_hooks(node);
+    capture_meta_unmap(node->meta);
+    capture_maps_close(&node->maps);
+    pins_close(&node->pins);
+    closep(&node->events);
+    node_settings_done(&node->settings);
+    free(node->shown);
+    free(node);
+}
+
+/* A start that failed: what it made goes, what was there stays. */
+static void node_abortp(struct node **slot)
+{
+    struct node *node = TAKE_PTR(*slot);
+    unsigned ignored = 0;
+
+    if (!node)
+        return;
+    if (node->pins.lock >= 0)
+        (void)pins_remove_set(&node->pins, PINS_UNFINISHED, &ignored);
+    node_free(node);
+}
+
+static int node_new(const struct node_config *config, struct node **ret_node, struct diag *diag)
+{
+    CLEANUP(node_abortp) struct node *node = calloc(1, sizeof(*node));
+    int r;
+
+    if (!node)
+        return diag_set(diag, -ENOMEM, "no memory");
+    node->pins.lock = node->events = -1;
+    memset(node->trackers, -1, sizeof(node->trackers));
+    memset(node->programs, -1, sizeof(node->programs));
+    capture_maps_init(&node->maps);
+    r = node_settings_copy(config, &node->settings, diag);
+    if (r < 0)
+        return r;
+    if (getrandom(&node->limiter_seed, sizeof(node->limiter_seed), 0) < 0)
+        return diag_set(diag, -errno, "no random numbers: %s", strerror(errno));
+    node->events = devices_watch();
+    if (node->events < 0)
+        return diag_set(diag, node->events, "cannot watch the network devices: %s",
+                        strerror(-node->events));
+    *ret_node = TAKE_PTR(node);
+    return 0;
+}
+
+static int open_pins(struct node *node, const struct node_config *config, struct diag *diag)
+{
+    struct diag refusal = {.text = ""};
+    int r = pins_open(config->pin_dir, config->group, &node->pins, &refusal);
+
+    if (r == -EBUSY)
+        return node_say_busy(config->pin_dir, diag);
+    return r < 0 ? diag_set(diag, r, "%s", refusal.text) : 0;
+}
+
+static int find_sets(struct node *node, struct map_sets *ret_sets, struct diag *diag)
+{
+    int r = map_sets_open(&node->pins, ret_sets);
+
+    if (r < 0)
+        return diag_set(diag, r, "%s: cannot read the pins: %s", node->pins.folder, strerror(-r));
+    return 0;
+}
+
+/* Sources keep their cells over the change of agents. */
+static void keep_seed(struct node *node)
+{
+    struct capture_config before;
+
+    if (bpf_map_lookup_elem(node->maps.fd[MAP_CONFIG], &(uint32_t){0}, &before) == 0 &&
+        before.limiter_seed)
+        node->limiter_seed = before.limiter_seed;
+}
+
+static bool is_own_namespace(const struct node *node, const struct capture_meta *meta)
+{
+    struct capture_meta own;
+
+    return capture_meta_describe(&node->maps, &own) == 0 && own.host_netns == meta->host_netns;
+}
+
+/* Hooks first, since only they can be refused: until then nothing has changed for what runs. */
+static int attach(struct node *node, const struct map_set *before, struct diag *diag)
+{
+    int r;
+
+    if (before) {
+        char set[SET_NAME_MAX];
+
+        set_name_format(before->name, set);
+        (void)node_adopt_hooks(node, set, is_own_namespace(node, &before->meta));
+    }
+    node_reconcile(node);
+    r = node_find_refusal(node, diag);
+    if (r == 0)
+        r = node_write_settings(node, before && !node->took_over, diag);
+    return r == 0 ? node_attach_trackers(node, diag) : r;
+}
+
+static int pin_all(struct node *node, struct diag *diag)
+{
+    int r = node_pin_all(node);
+
+    if (r < 0)
+        return diag_set(diag, r, "%s/%s: cannot pin: %s", node->pins.folder, node->set,
+                        strerror(-r));
+    return 0;
+}
+
+static void sleep_ms(unsigned ms)
+{
+    const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
+
+    (void)nanosleep(&time, NULL);
+}
+
+/* From the set before, if there is one, to a new one. */
+static int go_over(struct node *node, const struct map_set *before, const struct map_sets *sets,
+                   struct diag *diag)
+{
+    char old_set[SET_NAME_MAX] = PINS_UNFINISHED;
+    int r = before ? node_carry(node, before, diag) : 0;
+
+    if (r == 0)
+        r = pin_all(node, diag);
+    if (r == 0)
+        r = node_publish(node, sets, diag);
+    if (r < 0 || !before)
+        return r;
+    set_name_format(before->name, old_set);
+    if (node->carried)
+        sleep_ms(READERS_FOLLOW_MS);
+    node_renew_hooks(node, old_set);
+    node_remove_others(node, sets);
+    return node_write_settings(node, false, diag);
+}
+
+/* The set is there already: other programs for it. */
+static int go_on(struct node *node, const struct map_sets *sets, struct diag *diag)
+{
+    int r;
+
+    node_renew_hooks(node, node->set);
+    r = pin_all(node, diag);
+    if (r == 0)
+        node_remove_others(node, sets);
+    return r;
+}
+
+static int open_set(struct node *node, struct map_sets *ret_sets, struct diag *diag)
+{
+    int r = find_sets(node, ret_sets, diag);
+
+    if (r == 0)
+        r = node_decide_tracking(node, diag);
+    if (r == 0)
+        r = node_choose_set(node, ret_sets, diag);
+    if (r == 0)
+        r = node_load_programs(node, diag);
+    if (r == 0)
+        keep_seed(node);
+    return r;
+}
+
+static int start(struct node *node, const struct node_config *config, struct diag *diag)
+{
+    CLEANUP(map_sets_done) struct map_sets sets = {0};
+    const struct map_set *before;
+    int r = open_pins(node, config, diag);
+
+    if (r == 0)
+        r = open_set(node, &sets, diag);
+    if (r < 0)
+        return r;
+    before = sets.count ? &sets.items[0] : NULL;
+    r = attach(node, before, diag);
+    if (r == 0)
+        r = node->took_over ? go_on(node, &sets, diag) : go_over(node, before, &sets, diag);
+    return r;
+}
+
+static void check_memory(struct node *node)
+{
+    node->map_bytes = memory_of_maps(&node->maps);
+    node->memory_limit = memory_limit();
+    if (node->memory_limit && node->map_bytes > node->memory_limit / 2)
+        oplog_error("the maps take %llu bytes of the %llu that the control group allows; allow "
+                    "fewer pending SYNs or live connections, or raise the limit",
+                    (unsigned long long)node->map_bytes, (unsigned long long)node->memory_limit);
+}
+
+int node_start(const struct node_config *config, struct node **ret_node, struct diag *diag)
+{
+    CLEANUP(node_abortp) struct node *node = NULL;
+    int r = node_new(config, &node, diag);
+
+    if (r == 0)
+        r = start(node, config, diag);
+    if (r < 0)
+        return r;
+    node->meta->owner_pid = (uint32_t)getpid();
+    node->meta->heartbeat_ns = boot_time_ns();
+    check_memory(node);
+    node->repairs = 0;
+    node_reconcile(node); /* again what could not be renewed */
+    *ret_node = TAKE_PTR(node);
+    return 0;
+}
+
+/* --- while it runs ------------------------------------------------------------------------------
+ */
+
+int node_reconfigure(struct node *node, const struct node_config *config, struct diag *diag)
+{
+    struct node_settings settings, before;
+    int r = node_settings_check_change(&node->settings, config, diag);
+
+    if (r == 0 && strcmp(config->pin_dir, node->pins.folder) != 0)
+        r = diag_set(diag, -EINVAL, "the folder of the pins cannot change while the agent runs");
+    if (r == 0)
+        r = node_settings_copy(config, &settings, diag);
+    if (r < 0)
+        return r;
+    before = node->settings;
+    node->settings = settings;
+    r = node_write_settings(node, false, diag);
+    if (r < 0) {
+        node->settings = before;
+        (void)node_write_settings(node, false, NULL);
+        node_settings_done(&settings);
+        return r;
+    }
+    node_settings_done(&before);
+    node_reconcile(node);
+    return 0;
+}
+
+static void pin_missing(struct node *node)
+{
+    uint64_t before = node->repairs;
+    int r = node_pin_missing(node);
+
+    if (r < 0)
+        oplog_error("%s/%s: cannot pin again what was removed: %s", node->pins.folder, node->set,
+                    strerror(-r));
+    else if (node->repairs != before)
+        oplog_error("%s/%s: somebody had removed pins; they are there again", node->pins.folder,
+                    node->set);
+}
+
+static bool has_detached_hook(const struct node *node)
+{
+    for (size_t i = 0; i < node->sites.count; i++) {
+        const struct site *site = &node->sites.items[i];
+
+        if (site->attached && hook_check(&site->at, &site->link) != HOOK_ATTACHED)
+            return true;
+    }
+    return false;
+}
+
+/* A tracker cannot be detached while we hold its link, so the maps stay true. */
+void node_beat(struct node *node)
+{
+    uint64_t now = boot_time_ns();
+
+    node->meta->heartbeat_ns = now;
+    if (has_detached_hook(node))
+        node_reconcile(node);
+    pin_missing(node);
+    if (node->before_until_ns && now > node->before_until_ns)
+        node_forget_before(node);
+}
+
+int node_event_fd(const struct node *node)
+{
+    return node->events;
+}
+
+void node_drain_events(struct node *node)
+{
+    devices_drain(node->events);
+}
+
+const struct capture_maps *node_get_maps(const struct node *node)
+{
+    return &node->maps;
+}
+
+void node_leave(struct node *node)
+{
+    if (!node)
+        return;
+    (void)node_pin_missing(node); /* what is not pinned would end with us */
+    node->meta->owner_pid = 0;
+    node_free(node);
+}
+
+/* --- how it is ----------------------------------------------------------------------------------
+ */
+
+static void show(const struct site *site, struct node_hook *shown)
+{
+    *shown = (struct node_hook){
+        .kind = site->at.kind,
+        .ifindex = site->at.ifindex,
+        .attached = site->attached,
+    };
+    memcpy(shown->target, site->target, sizeof(shown->target));
+    memcpy(shown->why, site->why, sizeof(shown->why));
+}
+
+/* The first thing that is missing says why. */
+static void explain(const struct node *node, struct node_status *status)
+{
+    status->ready = true;
+    for (size_t i = 0; i < node->sites.count && status->ready; i++) {
+        const struct site *site = &node->sites.items[i];
+
+        if (!site->missing)
+            continue;
+        status->ready = false;
+        (void)snprintf(status->why, sizeof(status->why), "%.100s: %.150s", site->target, site->why);
+    }
+}
+
+void node_get_status(struct node *node, struct node_status *ret_status)
+{
+    struct node_hook *shown =
+        reallocarray(node->shown, node->sites.count + 1, sizeof(*node->shown));
+
+    *ret_status = (struct node_status){
+        .tracked = node->tracked,
+        .attach_failures = node->attach_failures,
+        .device_losses = node->device_losses,
+        .repairs = node->repairs,
+        .map_bytes = node->map_bytes,
+        .memory_limit = node->memory_limit,
+        .carried = node->carried,
+        .not_carried = node->not_carried,
+        .set = node->set,
+        .took_over = node->took_over,
+    };
+    memcpy(ret_status->why_untracked, node->why_untracked, sizeof(ret_status->why_untracked));
+    explain(node, ret_status);
+    if (!shown)
+        return;
+    node->shown = shown;
+    for (size_t i = 0; i < node->sites.count; i++)
+        show(&node->sites.items[i], &shown[i]);
+    ret_status->hooks = shown;
+    ret_status->hook_count = node->sites.count;
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The end of it all: what agents of any version left in a pin folder. */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "node_private.h"
+
+struct cleanup {
+    struct pins *pins;
+    const char *set;
+    unsigned *removed;
+};
+
+struct owner {
+    const struct pins *pins;
+    uint32_t pid; /* 0: not known */
+};
+
+/* --- who is there -------------------------------------------------------------------------------
+ */
+
+static int on_set_to_ask(const char *name, void *context)
+{
+    struct owner *owner = context;
+    struct set_name ignored;
+    CLEANUP(closep)
+    int fd = set_name_parse(name, &ignored) ? pins_get(owner->pins, name, "meta") : -1;
+    struct capture_meta meta;
+    struct map_shape shape;
+
+    if (fd >= 0 && map_shape_of(fd, &shape) == 0 && shape.value_size == sizeof(meta) &&
+        bpf_map_lookup_elem(fd, &(uint32_t){0}, &meta) == 0 && meta.owner_pid)
+        owner->pid = meta.owner_pid;
+    return 0;
+}
+
+int node_say_busy(const char *pin_dir, struct diag *diag)
+{
+    struct pins pins = {.lock = -1};
+    struct owner owner = {.pins = &pins};
+
+    (void)snprintf(pins.folder, sizeof(pins.folder), "%s", pin_dir);
+    (void)pins_each(&pins, NULL, on_set_to_ask, &owner);
+    if (owner.pid == 0)
+        return diag_set(diag, -EBUSY, "%s: another agent uses this folder; stop it first", pin_dir);
+    return diag_set(diag, -EBUSY,
+                    "%s: another agent, process %u, uses this folder; stop it first, or give this "
+                    "one another --pin-dir",
+                    pin_dir, owner.pid);
+}
+
+/* --- taking it away -----------------------------------------------------------------------------
+ */
+
+/* All layouts begin alike: magic, layout, reader's layout, state. */
+enum { STATE_OFFSET = 12 };
+_Static_assert(offsetof(struct capture_meta, state) == STATE_OFFSET, "the same in all layouts");
+
+/* Readers stop believing before anything is taken from them. */
+static int end_set(const struct pins *pins, const char *set)
+{
+    CLEANUP(closep) int fd = pins_get(pins, set, "meta");
+    CLEANUP(freep) unsigned char *value = NULL;
+    const uint32_t ended = CAPTURE_ENDED;
+    struct map_shape shape;
+
+    if (fd < 0 || map_shape_of(fd, &shape) < 0 || shape.value_size < sizeof(struct capture_meta))
+        return 0;
+    value = malloc(shape.value_size);
+    if (!value)
+        return -ENOMEM;
+    if (bpf_map_lookup_elem(fd, &(uint32_t){0}, value) < 0)
+        return -errno;
+    memcpy(value + STATE_OFFSET, &ended, sizeof(ended));
+    return bpf_map_update_elem(fd, &(uint32_t){0}, value, BPF_ANY) < 0 ? -errno : 0;
+}
+
+static bool is_set(const char *name)
+{
+    struct set_name ignored;
+
+    return set_name_parse(name, &ignored) || strcmp(name, PINS_UNFINISHED) == 0;
+}
+
+static int on_set_to_end(const char *name, void *context)
+{
+    const struct cleanup *cleanup = context;
+
+    return is_set(name) ? end_set(cleanup->pins, name) : 0;
+}
+
+/* Trackers cannot be detached by force; they go with their last pin. */
+static int on_pin(const char *name, void *context)
+{
+    const struct cleanup *cleanup = context;
+    struct hook_place place;
+    struct hook_link link;
+
+    if (!hook_pin_parse(name, &place) ||
+        hook_pin_open(cleanup->pins, cleanup->set, &place, &link) < 0)
+        return 0;
+    hook_detach(&place, &link);
+    hook_link_done(&link);
+    return 0;
+}
+
+static int on_set_to_remove(const char *name, void *context)
+{
+    struct cleanup cleanup = *(const struct cleanup *)context;
+    int r;
+
+    if (!is_set(name))
+        return 0;
+    cleanup.set = name;
+    r = pins_each(cleanup.pins, name, on_pin, &cleanup);
+    return r < 0 ? r : pins_remove_set(cleanup.pins, name, cleanup.removed);
+}
+
+static int remove_all(struct pins *pins, unsigned *removed)
+{
+    struct cleanup cleanup = {.pins = pins, .removed = removed};
+    int r = pins_each(pins, NULL, on_set_to_end, &cleanup);
+
+    if (r == 0)
+        r = pins_each(pins, NULL, on_set_to_remove, &cleanup);
+    if (r == 0)
+        r = pins_unlock(pins);
+    return r;
+}
+
+int node_cleanup(const char *pin_dir, unsigned *ret_removed, struct diag *diag)
+{
+    struct diag refusal = {.text = ""};
+    unsigned removed = 0;
+    struct pins pins;
+    int r;
+
+    *ret_removed = 0;
+    if (!bpffs_holds(pin_dir))
+        return 0; /* nothing can be pinned there */
+    r = pins_lock(pin_dir, &pins, &refusal);
+    if (r == -EBUSY)
+        return node_say_busy(pin_dir, diag);
+    if (r < 0)
+        return diag_set(diag, r, "%s", refusal.text);
+    r = remove_all(&pins, &removed);
+    pins_close(&pins);
+    if (r < 0)
+        return diag_set(diag, r, "%s: cannot remove what is pinned there: %s", pin_dir,
+                        strerror(-r));
+    bpffs_remove(pin_dir);
+    *ret_removed = removed;
+    return 0;
+}

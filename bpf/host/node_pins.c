@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What of a node is pinned: all that shall outlive the agent. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "node_private.h"
+
+static const char *const PROGRAM_PINS[OBJECT_COUNT_] = {
+    [OBJECT_XDP] = "prog_xdp",
+    [OBJECT_TCX] = "prog_tcx",
+    [OBJECT_CGROUP] = "prog_cgroup",
+};
+
+const char *node_program_pin(enum object object)
+{
+    return PROGRAM_PINS[object];
+}
+
+/* Pin, or with `missing` only if nothing has the name: what was missing was wiped. */
+static int put(struct node *node, const char *name, int fd, enum pin_kind kind, bool missing)
+{
+    int r;
+
+    if (fd < 0 || (missing && pins_has(&node->pins, node->set, name)))
+        return 0;
+    r = pins_put(&node->pins, node->set, name, fd, kind);
+    if (r == 0)
+        node->repairs += missing;
+    return r;
+}
+
+static int put_maps(struct node *node, bool missing)
+{
+    for (int map = 0; map < MAP_COUNT_; map++) {
+        int r = put(node, CAPTURE_MAP_NAMES[map], node->maps.fd[map], PIN_MAP, missing);
+
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int put_trackers(struct node *node, bool missing)
+{
+    for (unsigned i = 0; i < TRACKERS * TRACKER_PROGRAMS; i++) {
+        unsigned copy = i / TRACKER_PROGRAMS, program = i % TRACKER_PROGRAMS;
+        char name[TRACKER_PIN_MAX];
+        int r;
+
+        tracker_pin_name(copy, program, name);
+        r = put(node, name, node->trackers[copy][program], PIN_LINK, missing);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* A program that did not load here leaves none of an earlier agent behind. */
+static int put_programs(struct node *node, bool missing)
+{
+    for (enum object object = 0; object < OBJECT_COUNT_; object++) {
+        const char *name = PROGRAM_PINS[object];
+        int r = name ? put(node, name, node->programs[object], PIN_PROGRAM, missing) : 0;
+
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* clsact has no link: the program at the device's name stands for the hook. */
+static int put_hook(struct node *node, const struct site *site, bool missing)
+{
+    bool is_clsact = site->at.kind == NODE_HOOK_CLSACT;
+    int fd = is_clsact ? node->programs[OBJECT_TCX] : site->link.fd;
+    char name[HOOK_PIN_MAX];
+    int r;
+
+    hook_pin_name(&site->at, name);
+    r = put(node, name, fd, is_clsact ? PIN_PROGRAM : PIN_LINK, missing);
+    if (r < 0 || !is_clsact || !site->link.clsact.made_qdisc)
+        return r;
+    qdisc_pin_name(site->at.ifindex, name);
+    return put(node, name, fd, PIN_PROGRAM, missing);
+}
+
+int node_pin_hook(struct node *node, const struct site *site)
+{
+    return put_hook(node, site, false);
+}
+
+static int put_hooks(struct node *node, bool missing)
+{
+    for (size_t i = 0; i < node->sites.count; i++) {
+        const struct site *site = &node->sites.items[i];
+        int r = site->attached ? put_hook(node, site, missing) : 0;
+
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int put_all(struct node *node, bool missing)
+{
+    int r = put_maps(node, missing);
+
+    if (r == 0)
+        r = put_trackers(node, missing);
+    if (r == 0)
+        r = put_programs(node, missing);
+    return r == 0 ? put_hooks(node, missing) : r;
+}
+
+int node_pin_all(struct node *node)
+{
+    return put_all(node, false);
+}
+
+/* The whole folder may be gone, with or without the file system that it was on. */
+int node_pin_missing(struct node *node)
+{
+    int r = 0;
+
+    if (!pins_are_ours(&node->pins)) {
+        struct pins again;
+
+        r = pins_open(node->pins.folder, node->pins.group, &again, NULL);
+        if (r < 0)
+            return r;
+        pins_close(&node->pins);
+        node->pins = again;
+    }
+    r = pins_make_set(&node->pins, node->set);
+    if (r < 0 && r != -EEXIST)
+        return r;
+    return put_all(node, true);
+}
+
+void node_unpin_hook(struct node *node, const struct hook_place *site)
+{
+    char name[HOOK_PIN_MAX];
+
+    hook_pin_name(site, name);
+    (void)pins_remove(&node->pins, node->set, name);
+    if (site->kind != NODE_HOOK_CLSACT)
+        return;
+    qdisc_pin_name(site->ifindex, name);
+    (void)pins_remove(&node->pins, node->set, name);
+}
