@@ -8,9 +8,8 @@ deploy/kubernetes' policy and one rule more.
 
 import threading
 
-from _deploy import *
+from _replay import *
 
-DATA = os.path.join(ROOT, "tests/data/istio")
 SOCKET_IN_PROXY = "/run/synauthz/authz.sock"
 NODE_POD, APPLICATION = "10.1.0.11", "10.1.0.20"  # as in tests/data/istio/render/cluster.yaml
 INBOUND_PORT, ADMIN_PORT = 15006, 15000
@@ -39,83 +38,26 @@ FORGED = [
 
 
 def main(cases):
-    lab = Lab()
-    for address in (NODE_POD, APPLICATION):
-        lab.server.ip("addr", "add", f"{address}/32", "dev", "lo")
-    lab.start_upstream()
-    # The application's port leads to the upstream, from whatever is on this side of the wire.
-    nft(lab, "output", -100, f"tcp dport {PORT} dnat to 127.0.0.1:{UPSTREAM_PORT}")
+    lab = make_node()
     policy = lab.write("policy.yaml", read(KUBERNETES, "base", "policy.yaml").replace("\nrules:\n", DENYING_RULE))
     for proxy in ("gateway", "sidecar"):
         if proxy == "sidecar":  # as istio-init has it
-            nft(lab, "prerouting", -100, f"tcp dport {PORT} redirect to :{INBOUND_PORT}")
-        for way, listen in (("socket", f"unix:{SOCKET_IN_PROXY},mode=0660,group=1337"), ("service", f"{NODE_POD}:9001")):
+            nft(lab, "prerouting", f"tcp dport {PORT} redirect to :{INBOUND_PORT}")
+        for way, listen in (
+            ("socket", f"unix:{SOCKET_IN_PROXY},mode=0660,group={PROXY}"),
+            ("service", f"{NODE_POD}:9001"),
+        ):
             drive(cases, lab, proxy, way, lambda *options: lab.serve(policy, *options, listen=listen))
 
 
-def nft(lab, hook, priority, rule):
-    chain = f"chain {hook} {{ type nat hook {hook} priority {priority}; {rule}; }};"
-    lab.server.sh("nft", f"table ip replay_{hook} {{ {chain} }}")
-
-
-# ------------------------------------------------------------------------------------------------- bootstrap
-
-
-def bootstrap(dump):
-    """One static bootstrap of what istiod sends piece by piece."""
-    loads = {load["clusterName"]: load for load in dump["endpoints"]}
-    routes = {route["name"]: route for route in dump["routes"]}
-    return {
-        "node": {"id": "replay", "cluster": "replay"},
-        "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": ADMIN_PORT}}},
-        "static_resources": {
-            "clusters": [static_cluster(cluster, loads) for cluster in dump["clusters"]],
-            "listeners": [with_routes(listener, routes) for listener in dump["listeners"]],
-        },
-    }
-
-
-def static_cluster(cluster, loads):
-    if cluster.get("type") != "EDS":
-        return cluster
-    cluster = {key: value for key, value in cluster.items() if key != "edsClusterConfig"}
-    return {**cluster, "type": "STATIC", "loadAssignment": loads[cluster["name"]]}
-
-
-def with_routes(value, routes):
-    """The same with each `rds` replaced by the routes that it names."""
-    if isinstance(value, list):
-        return [with_routes(item, routes) for item in value]
-    if not isinstance(value, dict):
-        return value
-    value = {key: with_routes(item, routes) for key, item in value.items()}
-    if "rds" in value:
-        found = routes[value.pop("rds")["routeConfigName"]]
-        value["routeConfig"] = {key: item for key, item in found.items() if key != "validateClusters"}
-    return value
-
-
 def start_envoy(lab, name):
-    path = lab.write(f"{name}.json", json.dumps(bootstrap(json.loads(read(DATA, f"{name}.json")))))
     envoy = lab.start(
         name,
-        # a proxy of Istio's is in this group, which the socket is for
-        *"setpriv --reuid 1337 --regid 1337 --clear-groups --inh-caps=-all --bounding-set=-all".split(),
-        *(find_envoy(), "--config-path", path, "--concurrency", "1", "--disable-hot-restart"),
-        *("--use-dynamic-base-id", "--log-level", "warning"),
+        *f"setpriv --reuid {PROXY} --regid {PROXY} --clear-groups --inh-caps=-all --bounding-set=-all".split(),
+        *envoy_command(write_bootstrap(lab, name)),
     )
-    port = PORT if name.startswith("gateway") else INBOUND_PORT
-
-    def listens():
-        if not envoy.runs():
-            raise LabError(f"Envoy ended:\n{envoy.output()[-3000:]}")
-        return f":{port} " in lab.server.sh("ss", "--no-header", "--listening", "--tcp", "--numeric")
-
-    wait_until(listens, 30, "Envoy's listener")
+    wait_for_listener(lab, envoy, PORT if name.startswith("gateway") else INBOUND_PORT)
     return envoy
-
-
-# ------------------------------------------------------------------------------------------------- the cases
 
 
 def drive(cases, lab, proxy, way, serve):
@@ -137,20 +79,11 @@ def drive(cases, lab, proxy, way, serve):
     cases.equal(f"{name}: Envoy ends", envoy.stop(), 0)
 
 
-def fingerprint(reply):
-    return reply.upstream("x-tcp-p0f"), reply.upstream("x-fingerprint-state")
-
-
-def is_signature(values):
-    return len(values) == 1 and re.fullmatch(r"4:64\+0:0:1460:mss\*\d+,\d+:mss,sok,ts,nop,ws:df,id\+:0", values[0])
-
-
 def check_answers(cases, lab, name):
     connection = Connection(lab)
     for what in ("a client is let in", "and with its next request"):
         reply = connection.get("/hello")
-        signature, state = fingerprint(reply)
-        cases.check(f"{name}: {what}, with its fingerprint", is_signature(signature) and state == ["verified"], reply)
+        cases.check(f"{name}: {what}, with its fingerprint", is_verified(reply), reply)
     with lab.client.changed("net.ipv4.tcp_timestamps", 0):
         reply = Connection(lab).get("/hello")
     denial = (reply.status, reply.body, reply.received)
@@ -159,8 +92,7 @@ def check_answers(cases, lab, name):
 
 def check_forged(cases, lab, name, unasked):
     reply = Connection(lab).get("/hello", FORGED)
-    signature, state = fingerprint(reply)
-    cases.check(f"{name}: the true fingerprint replaces a forged one", is_signature(signature) and state == ["verified"], reply)
+    cases.check(f"{name}: the true fingerprint replaces a forged one", is_verified(reply), reply)
     cases.check(f"{name}: in all spellings", reply.received and "forged" not in reply.body, reply)
     asked = checks_of(lab)
     Connection(lab).get("/hello")
@@ -189,6 +121,7 @@ def timed(lab, path="/hello"):
 
 def check_silent(cases, lab, name, server, unasked):
     server.send(signal.SIGSTOP)
+    os.waitid(os.P_PID, server.pid, os.WSTOPPED)  # all of its threads have stopped
     try:
         reply, seconds = timed(lab)
         cases.equal(f"{name}: no answer in time is statusOnError", (reply.status, reply.received), (503, None))
