@@ -11,8 +11,13 @@ const char *const OUTPUT_FORMATS[] = {"text", "json", NULL};
 
 static const struct verb *const VERBS[] = {
     &VERB_SERVE,
+    &VERB_AGENT,
+    &VERB_CLEANUP,
     &VERB_FINGERPRINT,
+    &VERB_LOOKUP,
+    &VERB_WATCH,
     &VERB_DOCTOR,
+    &VERB_HEALTHCHECK,
     &VERB_VERSION,
 };
 

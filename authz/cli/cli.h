@@ -32,7 +32,10 @@ struct verb {
                             const struct options_given *given);
 };
 
-extern const struct verb VERB_SERVE, VERB_FINGERPRINT, VERB_VERSION, VERB_DOCTOR;
+extern const struct verb VERB_AGENT, VERB_CLEANUP;
+extern const struct verb VERB_LOOKUP, VERB_WATCH;
+extern const struct verb VERB_SERVE, VERB_FINGERPRINT, VERB_VERSION, VERB_DOCTOR,
+    VERB_HEALTHCHECK;
 
 int cli_main(int argc, char **argv);
 

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "flow_key.h"
+#include "node_hops.h"
 #include "record.h"
 
 enum { READ_ATTEMPTS = 4, NS_PER_MS = 1000000 };
@@ -112,14 +114,6 @@ static struct syn_answer answer_ambiguous(void)
     return (struct syn_answer){.state = SYN_STATE_AMBIGUOUS};
 }
 
-/* Was the SYN seen behind the node's own routers?  Where the socket is of another namespace than
- * the agent's, such as a pod's, a packet is routed once more before a control group sees it. */
-static bool is_behind_routers(const struct map_source *source, const struct live_entry *entry)
-{
-    return entry->syn.hook == SYN_HOOK_CGROUP && source->host_netns != 0 &&
-           entry->scope.netns != source->host_netns;
-}
-
 static struct syn_answer answer_verified(const struct map_source *source,
                                          const struct live_entry *entry)
 {
@@ -127,11 +121,11 @@ static struct syn_answer answer_verified(const struct map_source *source,
     struct capture_config config;
 
     syn_from_record(&entry->syn, &answer.syn);
-    if (!is_behind_routers(source, entry))
+    if (!syn_is_behind_routers(&entry->syn, entry->scope.netns, source->host_netns))
         return answer;
     if (read_config(source, &config) < 0)
         return answer_fault();
-    answer.syn.node_hops = (uint8_t)(config.node_hops < UINT8_MAX ? config.node_hops : UINT8_MAX);
+    answer.syn.node_hops = node_hops_of(&config);
     return answer;
 }
 
@@ -289,25 +283,12 @@ static struct syn_answer explain_absence(const struct map_source *source, const 
     return answer_missing(meta->full_ns ? SYN_REASON_MAP_FULL : SYN_REASON_NOT_SEEN);
 }
 
-static struct tuple_key key_of(const struct flow *flow)
-{
-    struct tuple_key key = {
-        .source_port_be = htobe16(flow->source.port),
-        .destination_port_be = htobe16(flow->destination.port),
-        .family = flow->source.addr.family,
-    };
-
-    memcpy(key.source, flow->source.addr.bytes, sizeof(key.source));
-    memcpy(key.destination, flow->destination.addr.bytes, sizeof(key.destination));
-    return key;
-}
-
 /* Whether capture has ended is asked last, so that it had not when the entry was read. */
 static void lookup(const struct syn_source *base, const struct flow *flow,
                    struct syn_answer *ret_answer)
 {
     const struct map_source *source = (const struct map_source *)base;
-    const struct tuple_key key = key_of(flow);
+    const struct tuple_key key = tuple_key_from_flow(flow);
     struct capture_meta meta;
     bool found = (source->tracked ? find_tracked : find_untracked)(source, &key, ret_answer);
 

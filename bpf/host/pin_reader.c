@@ -257,9 +257,11 @@ static int open_meta(const struct folder *set, struct capture_maps *maps, struct
 
 /* What is to be opened of a set, besides its meta. */
 struct wish {
-    const enum capture_map *maps;
+    const struct wished_map {
+        enum capture_map map;
+        uint32_t flags; /* of BPF_OBJ_GET */
+    } * maps;
     size_t count;
-    uint32_t flags; /* of BPF_OBJ_GET */
 };
 
 /* On failure the caller closes what was opened. */
@@ -269,7 +271,7 @@ static int open_set(const struct folder *set, const struct wish *wish, struct ca
     int r = open_meta(set, maps, diag);
 
     for (size_t i = 0; r == 0 && i < wish->count; i++)
-        r = open_map(set, wish->maps[i], wish->flags, maps, diag);
+        r = open_map(set, wish->maps[i].map, wish->maps[i].flags, maps, diag);
     return r;
 }
 
@@ -370,19 +372,21 @@ static int open_wish(const char *pin_dir, const struct wish *wish, struct captur
 
 int pin_reader_open(const char *pin_dir, struct capture_maps *ret_maps, struct diag *diag)
 {
-    static const enum capture_map MAPS[] = {MAP_LIVE,     MAP_ALIAS,  MAP_CAPTURED, MAP_PORTS,
-                                            MAP_PREFIXES, MAP_CONFIG, MAP_COUNTERS};
+    static const struct wished_map MAPS[] = {
+        {MAP_LIVE, BPF_F_RDONLY},     {MAP_ALIAS, BPF_F_RDONLY},    {MAP_CAPTURED, BPF_F_RDONLY},
+        {MAP_PORTS, BPF_F_RDONLY},    {MAP_PREFIXES, BPF_F_RDONLY}, {MAP_CONFIG, BPF_F_RDONLY},
+        {MAP_COUNTERS, BPF_F_RDONLY},
+    };
 
-    return open_wish(pin_dir, &(struct wish){MAPS, sizeof(MAPS) / sizeof(MAPS[0]), BPF_F_RDONLY},
-                     ret_maps, diag);
+    return open_wish(pin_dir, &(struct wish){MAPS, sizeof(MAPS) / sizeof(MAPS[0])}, ret_maps, diag);
 }
 
 int pin_reader_open_watch(const char *pin_dir, struct capture_maps *ret_maps, struct diag *diag)
 {
-    static const enum capture_map MAPS[] = {MAP_WATCH, MAP_EVENTS};
+    static const struct wished_map MAPS[] = {
+        {MAP_CONFIG, BPF_F_RDONLY}, {MAP_WATCH, 0}, {MAP_EVENTS, 0}};
 
-    return open_wish(pin_dir, &(struct wish){MAPS, sizeof(MAPS) / sizeof(MAPS[0]), 0}, ret_maps,
-                     diag);
+    return open_wish(pin_dir, &(struct wish){MAPS, sizeof(MAPS) / sizeof(MAPS[0])}, ret_maps, diag);
 }
 
 /* --- only looking ----------------------------------------------------------------------------- */

@@ -18,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "flow_key.h"
 #include "record.h"
 
 enum { ENTRIES = 64, PATHS = 4, COOKIE = 1000 };
@@ -151,24 +152,11 @@ void pinned_set_beat(const struct pinned_set *set)
     *(volatile __u64 *)&set->meta->heartbeat_ns = boot_time_ns();
 }
 
-struct tuple_key tuple_key_of(const struct flow *flow)
-{
-    struct tuple_key key = {
-        .source_port_be = htons(flow->source.port),
-        .destination_port_be = htons(flow->destination.port),
-        .family = flow->source.addr.family,
-    };
-
-    memcpy(key.source, flow->source.addr.bytes, sizeof(key.source));
-    memcpy(key.destination, flow->destination.addr.bytes, sizeof(key.destination));
-    return key;
-}
-
 void pinned_set_put(const struct pinned_set *set, const struct flow *flow, uint32_t isn)
 {
     struct live_entry entry = {
         .version_begin = COOKIE,
-        .key = tuple_key_of(flow),
+        .key = tuple_key_from_flow(flow),
         .claim.owner = COOKIE,
         .syn = {.isn = isn,
                 .ip_version = 4,

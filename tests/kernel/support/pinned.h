@@ -41,6 +41,5 @@ void pinned_set_beat(const struct pinned_set *set);
 
 /* The connection is there, with this ISN. */
 void pinned_set_put(const struct pinned_set *set, const struct flow *flow, uint32_t isn);
-struct tuple_key tuple_key_of(const struct flow *flow);
 
 #endif
