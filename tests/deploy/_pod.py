@@ -85,7 +85,9 @@ class Pod:
         request = container[kind]["httpGet"]
         port = next(port["containerPort"] for port in container["ports"] if port["name"] == request["port"])
         with self.namespace.entered():
-            connection = http.client.HTTPConnection(self.address, port, timeout=container[kind].get("timeoutSeconds", 1))
+            connection = http.client.HTTPConnection(
+                self.address, port, timeout=container[kind].get("timeoutSeconds", 1)
+            )
             try:
                 connection.connect()
             except OSError as error:

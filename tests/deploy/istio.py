@@ -14,7 +14,13 @@ import jsonschema
 DATA = os.path.join(ROOT, "tests/data/istio")
 RENDERED = ("gateway-socket", "gateway-service", "sidecar-socket", "sidecar-service")
 RESOURCES = ("gateway.yaml", "sidecar.yaml", "socket.yaml", "service.yaml")
-OTHERS = ("README.md", "gateway-volume.yaml", "sidecar-volume.yaml", "mesh-config-socket.yaml", "mesh-config-service.yaml")
+OTHERS = (
+    "README.md",
+    "gateway-volume.yaml",
+    "sidecar-volume.yaml",
+    "mesh-config-socket.yaml",
+    "mesh-config-service.yaml",
+)
 RESET = "istio.io/dry-run"  # the annotation that turns a CUSTOM policy into a denial
 
 
@@ -24,7 +30,9 @@ def main(cases):
     for name in RESOURCES:
         for resource in load_all(read(ISTIO, name)):
             cases.equal(f"{name}: {name_of(resource)} is as Istio wants it", complaints(schemas, resource), [])
-            cases.check(f"{name}: {name_of(resource)} is enforced, not turned round", RESET not in annotations(resource))
+            cases.check(
+                f"{name}: {name_of(resource)} is enforced, not turned round", RESET not in annotations(resource)
+            )
     check_the_check(cases, schemas)
     check_providers(cases)
     check_headers(cases)
@@ -72,7 +80,11 @@ def check_the_check(cases, schemas):
 
     for text, name, change in (
         ("a field that is none", "AuthorizationPolicy/synauthz", lambda s: s.update(providers=[])),
-        ("a field that is none, further in", "AuthorizationPolicy/synauthz", lambda s: s["rules"][0]["to"][0].update(x=1)),
+        (
+            "a field that is none, further in",
+            "AuthorizationPolicy/synauthz",
+            lambda s: s["rules"][0]["to"][0].update(x=1),
+        ),
         ("a word that is none", "ServiceEntry/synauthz", lambda s: s.update(resolution="FIXED")),
         ("a number that is a text", "ServiceEntry/synauthz", lambda s: s["ports"][0].update(number="9001")),
     ):
@@ -97,7 +109,9 @@ def check_providers(cases):
         )
         hosts[way] = asked["service"].split("/")[1], asked["port"]
     entry = load_all(read(ISTIO, "socket.yaml"))[0]["spec"]
-    cases.equal("socket: the ServiceEntry is that host", (entry["hosts"][0], entry["ports"][0]["number"]), hosts["socket"])
+    cases.equal(
+        "socket: the ServiceEntry is that host", (entry["hosts"][0], entry["ports"][0]["number"]), hosts["socket"]
+    )
     service = load_all(read(KUBERNETES, "service/service.yaml"))[0]
     name = f"{service['metadata']['name']}.{service['metadata']['namespace']}.svc.cluster.local"
     cases.equal("service: the Service is that host", (name, service["spec"]["ports"][0]["port"]), hosts["service"])
@@ -134,7 +148,9 @@ def check_headers(cases):
         filters = {r["metadata"]["name"]: r["spec"] for r in load_all(read(ISTIO, file)) if r["kind"] == "EnvoyFilter"}
         patterns = removed_by(filters["synauthz-headers"])
         for spelling in sorted({name.replace("-", separator) for name in names for separator in "-_"}):
-            cases.check(f"{file}: {spelling} is removed on every path", any(re.fullmatch(p, spelling) for p in patterns))
+            cases.check(
+                f"{file}: {spelling} is removed on every path", any(re.fullmatch(p, spelling) for p in patterns)
+            )
         for other in ("x-client-id", "x-tcpdump", "tcp-x", "x-request-id", "x-fingerprint"):
             cases.check(f"{file}: {other} is left alone", not any(re.fullmatch(p, other) for p in patterns))
         selectors = {str(spec["workloadSelector"]["labels"]) for spec in filters.values()}
@@ -165,7 +181,9 @@ def gateway_volume():
 
 def sidecar_volume():
     given = load_all(read(ISTIO, "sidecar-volume.yaml"))[0]["spec"]["template"]["metadata"]["annotations"]
-    return [only_one(json.loads(given[f"sidecar.istio.io/{name}"]).values()) for name in ("userVolume", "userVolumeMount")]
+    return [
+        only_one(json.loads(given[f"sidecar.istio.io/{name}"]).values()) for name in ("userVolume", "userVolumeMount")
+    ]
 
 
 # ------------------------------------------------------------------------------------------------- what istiod made of it

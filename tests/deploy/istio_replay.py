@@ -100,7 +100,9 @@ def check_forged(cases, lab, name, unasked):
     asked = checks_of(lab)
     reply = Connection(lab).get(unasked, [*FORGED, ("x-client-id", "7")])
     cases.equal(f"{name}: {unasked} is not asked about", checks_of(lab) - asked, 0)
-    cases.check(f"{name}: and forged headers end here all the same", reply.received and "forged" not in reply.body, reply)
+    cases.check(
+        f"{name}: and forged headers end here all the same", reply.received and "forged" not in reply.body, reply
+    )
     cases.equal(f"{name}: and others do not", reply.upstream("x-client-id"), ["7"])
 
 

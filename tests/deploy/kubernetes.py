@@ -208,7 +208,9 @@ def check_node_service(cases, name, resources):
         spec["hostNetwork"],
         name == "node-device",
     )
-    cases.equal(f"{name}: which decides the capture", config["agent"]["capture"], "auto" if spec["hostNetwork"] else "cgroup")
+    cases.equal(
+        f"{name}: which decides the capture", config["agent"]["capture"], "auto" if spec["hostNetwork"] else "cgroup"
+    )
     cases.equal(f"{name}: the pins are the reader's", config["agent"]["group"], READER)
     listens = [argument for argument in containers["serve"]["args"] if argument.startswith("--listen=")]
     inside = [f"--listen=unix:{SOCKET}/authz.sock,mode=0660,group=1337"]
@@ -236,7 +238,9 @@ def check_memory(cases, name, agent, config):
     pending, live = config["max-pending"] * 200, config["max-live"] * (340 + 260)
     limit = int(re.fullmatch(r"(\d+)Mi", agent["resources"]["limits"]["memory"]).group(1)) << 20
     cases.check(f"{name}: two sets of maps and the agent fit", 2 * (pending + live) + (32 << 20) <= limit, limit)
-    cases.equal(f"{name}: and are reserved", agent["resources"]["requests"]["memory"], agent["resources"]["limits"]["memory"])
+    cases.equal(
+        f"{name}: and are reserved", agent["resources"]["requests"]["memory"], agent["resources"]["limits"]["memory"]
+    )
 
 
 def check_service(cases, resources, daemon_set):

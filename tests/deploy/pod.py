@@ -16,7 +16,15 @@ import _cgroup
 
 PINS = f"{NODE}/sys/fs/bpf/synauthz"
 SOCKET_ON_NODE = f"{NODE}/run/synauthz/socket/authz.sock"
-GATEWAY_CREDENTIALS = ["--reuid", str(PROXY), "--regid", str(PROXY), "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]
+GATEWAY_CREDENTIALS = [
+    "--reuid",
+    str(PROXY),
+    "--regid",
+    str(PROXY),
+    "--clear-groups",
+    "--inh-caps=-all",
+    "--bounding-set=-all",
+]
 
 
 def main(cases):
@@ -85,7 +93,9 @@ def base(cases, lab, node):
     check_processes(cases, programs)
     check_files(cases)
     check_memory(cases, pod, programs["agent"])
-    cases.check("base: a client is let in, with its fingerprint", is_verified(Connection(lab).get()), Connection(lab).get())
+    cases.check(
+        "base: a client is let in, with its fingerprint", is_verified(Connection(lab).get()), Connection(lab).get()
+    )
     check_rollout(cases, lab, pod, programs)
     stop_pod(cases, "base", programs)
     gateway.stop()
@@ -94,7 +104,10 @@ def base(cases, lab, node):
 def check_processes(cases, programs):
     """What the kernel says of who they are."""
     for container, wanted in (
-        ("agent", {"Uid": "0", "Gid": "65532", "CapBnd": capabilities("BPF", "NET_ADMIN", "PERFMON"), "NoNewPrivs": "1"}),
+        (
+            "agent",
+            {"Uid": "0", "Gid": "65532", "CapBnd": capabilities("BPF", "NET_ADMIN", "PERFMON"), "NoNewPrivs": "1"},
+        ),
         ("serve", {"Uid": "65532", "Gid": "65532", "CapBnd": 0, "CapPrm": 0, "CapEff": 0, "NoNewPrivs": "1"}),
     ):
         status = dict(line.split(":", 1) for line in read(f"/proc/{programs[container].pid}/status").splitlines())
@@ -128,7 +141,9 @@ def check_memory(cases, pod, agent):
     maps = sum(entry["bytes_memlock"] for entry in pinned_maps())
     resident = int(re.search(r"VmRSS:\s+(\d+) kB", read(f"/proc/{agent.pid}/status")).group(1)) << 10
     print(f"note    maps {maps / (1 << 20):.1f} MiB, agent {resident / (1 << 20):.1f} MiB, limit {limit >> 20} MiB")
-    cases.check("base: two sets of maps and the agent fit into its limit", 2 * maps + resident < limit, (maps, resident))
+    cases.check(
+        "base: two sets of maps and the agent fit into its limit", 2 * maps + resident < limit, (maps, resident)
+    )
 
 
 def pinned_maps():
@@ -160,7 +175,9 @@ def service(cases, lab, node):
     pod = Pod(node, lab.server, NODE_POD, composition("service"))
     gateway = start_gateway(lab, "service", [])
     programs = start_pod(cases, "service", pod)
-    cases.check("service: a client is let in, with its fingerprint", is_verified(Connection(lab).get()), Connection(lab).get())
+    cases.check(
+        "service: a client is let in, with its fingerprint", is_verified(Connection(lab).get()), Connection(lab).get()
+    )
     stop_pod(cases, "service", programs)
     gateway.stop()
 
@@ -172,7 +189,11 @@ def node_device(cases, lab, node):
     pod = Pod(node, lab.server, SERVER_IPV4, composition("node-device"))
     gateway = start_gateway(lab, "socket", [socket_volume(node)])
     programs = start_pod(cases, "node-device", pod)
-    cases.check("node-device: a client is let in, with its fingerprint", is_verified(Connection(lab).get()), Connection(lab).get())
+    cases.check(
+        "node-device: a client is let in, with its fingerprint",
+        is_verified(Connection(lab).get()),
+        Connection(lab).get(),
+    )
     cases.check("node-device: XDP is on the device", "xdp" in lab.server.ip("-details", "link", "show", "dev", "eth0"))
     stop_pod(cases, "node-device", programs)
     cases.check("node-device: and stays", "xdp" in lab.server.ip("-details", "link", "show", "dev", "eth0"))
@@ -188,7 +209,9 @@ def cleanup(cases, lab, node):
     cases.check("cleanup: not while an agent runs", refused.process.wait(15) != 0, refused.output())
     agent.stop()
     done = pod.start("cleanup")
-    cases.equal("cleanup: then it succeeds", (done.process.wait(15), done.output() if done.process.returncode else ""), (0, ""))
+    cases.equal(
+        "cleanup: then it succeeds", (done.process.wait(15), done.output() if done.process.returncode else ""), (0, "")
+    )
     cases.equal("cleanup: no pin is left", os.listdir(PINS), [])
     cases.check("cleanup: no hook is left", "xdp" not in lab.server.ip("-details", "link", "show", "dev", "eth0"))
     again = pod.start("cleanup")
