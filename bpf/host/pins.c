@@ -174,8 +174,8 @@ int pins_put(const struct pins *pins, const char *set, const char *name, int fd,
         return -errno;
     if (kind == PIN_MAP)
         r = bpffs_set_access(fresh.text, pins->group, MODE_MAP);
-    else
-        r = bpffs_set_access(fresh.text, 0, MODE_PRIVATE);
+    else /* the same group: root's would take CAP_CHOWN */
+        r = bpffs_set_access(fresh.text, pins->group, MODE_PRIVATE);
     if (r == 0 && rename(fresh.text, path.text) < 0)
         r = -errno;
     if (r < 0)
