@@ -60,10 +60,10 @@ enum decide_status decide(const struct syn_source *source, const struct policy *
     if (!answer)
         return DECIDE_OVERSIZE;
     find_syn(source, subject, answer);
-    if (answer->state == SYN_STATE_UNAVAILABLE && on_fault == ON_FAULT_ERROR)
-        return DECIDE_FAULT;
     subject->syn_state = answer->state;
     subject->syn_reason = answer->reason;
+    if (answer->state == SYN_STATE_UNAVAILABLE && on_fault == ON_FAULT_ERROR)
+        return DECIDE_FAULT;
     if (syn_state_has_syn(answer->state) && !fingerprint(&answer->syn, subject, arena))
         return DECIDE_OVERSIZE;
     if (policy_evaluate(policy, subject, arena, ret_decision) < 0)

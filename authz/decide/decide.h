@@ -21,7 +21,7 @@ enum decide_status {
 };
 
 /* Fills in the SYN part of `subject` and decides.  What the subject then borrows lives in `arena`.
- */
+ * On DECIDE_FAULT the subject says why. */
 enum decide_status decide(const struct syn_source *source, const struct policy *policy,
                           enum on_fault on_fault, struct subject *subject, struct arena *arena,
                           struct decision *ret_decision);

@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
+#include "beat.h"
 #include "cleanup.h"
 #include "listener.h"
 #include "oplog.h"
@@ -22,6 +23,7 @@ struct acceptor {
     struct pollfd *polls; /* [0] is the stop event, then the listeners in order */
     int stop_fd;
     atomic_uint_fast64_t refused;
+    struct beat beat;
     bool resting; /* the last accept failed for want of something */
     pthread_t thread;
 };
@@ -112,7 +114,8 @@ static void *run(void *context)
     struct acceptor *acceptor = context;
 
     while (!acceptor->polls[0].revents) {
-        if (poll(acceptor->polls, acceptor->config.listener_count + 1, -1) > 0)
+        beat_now(&acceptor->beat);
+        if (poll(acceptor->polls, acceptor->config.listener_count + 1, BEAT_EVERY_MS) > 0)
             accept_all(acceptor);
     }
     return NULL;
@@ -151,6 +154,11 @@ int acceptor_start(const struct acceptor_config *config, struct acceptor **ret_a
 uint64_t acceptor_refused(const struct acceptor *acceptor)
 {
     return atomic_load(&acceptor->refused);
+}
+
+uint64_t acceptor_silence_ms(const struct acceptor *acceptor)
+{
+    return beat_age_ms(&acceptor->beat);
 }
 
 void acceptor_stopp(struct acceptor **acceptor)

@@ -33,6 +33,9 @@ int acceptor_start(const struct acceptor_config *config, struct acceptor **ret_a
 /* Connections that were closed at once, beyond the limit. */
 uint64_t acceptor_refused(const struct acceptor *acceptor);
 
+/* Since the thread was last around its loop, which it is at least once a second. */
+uint64_t acceptor_silence_ms(const struct acceptor *acceptor);
+
 /* Ends and joins the thread; NULL is fine. */
 void acceptor_stopp(struct acceptor **acceptor);
 

@@ -64,13 +64,6 @@ static bool is_late(gpr_timespec deadline)
 
 /* --- the answers ------------------------------------------------------------------------------ */
 
-static void count(atomic_uint_fast64_t *counter)
-{
-    /* one writer for each counter: no locked instruction needed */
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
-                          memory_order_relaxed);
-}
-
 static enum check_outcome answer_bytes(struct call *call, struct str *ret_reply)
 {
     struct check_rpc *check = &call->port->check;
@@ -86,10 +79,8 @@ static enum check_outcome answer_bytes(struct call *call, struct str *ret_reply)
 static struct answer answer_check(struct call *call)
 {
     struct str reply = {NULL, 0};
-    enum check_outcome outcome = answer_bytes(call, &reply);
 
-    count(&call->port->counts.outcomes[outcome]);
-    switch (outcome) {
+    switch (answer_bytes(call, &reply)) {
     case CHECK_ALLOWED:
     case CHECK_DENIED:
     case CHECK_OVERSIZE:
@@ -120,16 +111,29 @@ static struct answer answer_health(struct call *call)
     }
 }
 
+/* Before the message is looked at. */
+static struct answer refuse(struct call *call, atomic_uint_fast64_t *checks,
+                            grpc_status_code status, const char *why)
+{
+    if (call->kind == CALL_CHECK)
+        check_tally_count(checks);
+    return refusal(status, why);
+}
+
 static struct answer answer(struct call *call)
 {
+    struct call_counts *counts = &call->port->counts;
+
     if (call->kind == CALL_UNKNOWN)
         return refusal(GRPC_STATUS_UNIMPLEMENTED, "no such method");
     if (is_late(call->deadline))
-        return refusal(GRPC_STATUS_DEADLINE_EXCEEDED, "the deadline has passed");
+        return refuse(call, &counts->late, GRPC_STATUS_DEADLINE_EXCEEDED,
+                      "the deadline has passed");
     if (!call->request)
-        return refusal(GRPC_STATUS_INVALID_ARGUMENT, "no message");
+        return refuse(call, &counts->unreadable, GRPC_STATUS_INVALID_ARGUMENT, "no message");
     if (call->request->data.raw.compression != GRPC_COMPRESS_NONE)
-        return refusal(GRPC_STATUS_UNIMPLEMENTED, "compressed messages are not supported");
+        return refuse(call, &counts->unreadable, GRPC_STATUS_UNIMPLEMENTED,
+                      "compressed messages are not supported");
     return call->kind == CALL_CHECK ? answer_check(call) : answer_health(call);
 }
 
@@ -272,7 +276,7 @@ static void on_finished(struct call *call)
 {
     cork_on_finished(&call->port->cork);
     if (call->is_cancelled)
-        count(&call->port->counts.cancelled);
+        check_tally_count(&call->port->counts.cancelled);
     grpc_slice_buffer_reset_and_unref(&call->reply->data.raw.slice_buffer);
     if (call->kind == CALL_UNKNOWN)
         release_details(call);

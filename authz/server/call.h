@@ -41,8 +41,10 @@ struct call_shared {
 
 /* How calls ended; written by one thread, read by any. */
 struct call_counts {
-    atomic_uint_fast64_t outcomes[CHECK_OUTCOME_COUNT_];
     atomic_uint_fast64_t cancelled;
+    /* Checks that never were decided: their deadline had passed, or they had no message that can
+     * be read. */
+    atomic_uint_fast64_t late, unreadable;
     atomic_uint_fast64_t in_flight; /* matched and not finished */
 };
 

@@ -55,11 +55,34 @@ static struct str next_decision_id(struct check_rpc *rpc)
     return (struct str){rpc->decision_id, DECISION_ID_LENGTH};
 }
 
+/* --- counting --------------------------------------------------------------------------------- */
+
+static enum check_outcome count(struct check_rpc *rpc, enum check_outcome outcome)
+{
+    check_tally_count(&rpc->tally.checks[outcome][0]);
+    return outcome;
+}
+
+static enum check_outcome count_decision(struct check_rpc *rpc, const struct decision *decision)
+{
+    enum check_outcome outcome = decision->verdict == VERDICT_ALLOW ? CHECK_ALLOWED : CHECK_DENIED;
+
+    check_tally_count(&rpc->tally.checks[outcome][decision->reason]);
+    return outcome;
+}
+
+static void count_lookup(struct check_rpc *rpc, const struct subject *subject)
+{
+    check_tally_count(&rpc->tally.lookups[subject->syn_state][subject->syn_reason]);
+}
+
+/* --- answering -------------------------------------------------------------------------------- */
+
 static enum check_outcome refuse_size(struct check_rpc *rpc, const struct policy *policy,
                                       struct str decision_id, struct str *ret_reply)
 {
     *ret_reply = reply_oversize(policy, decision_id, rpc->oversize);
-    return CHECK_OVERSIZE;
+    return count(rpc, CHECK_OVERSIZE);
 }
 
 static enum check_outcome answer_request(struct check_rpc *rpc, const struct policy *policy,
@@ -75,13 +98,15 @@ static enum check_outcome answer_request(struct check_rpc *rpc, const struct pol
     case DECIDE_OVERSIZE:
         return refuse_size(rpc, policy, decision_id, ret_reply);
     default:
-        return CHECK_FAULT;
+        count_lookup(rpc, &request->subject);
+        return count(rpc, CHECK_FAULT);
     }
+    count_lookup(rpc, &request->subject);
     reply = reply_build(policy, request, &decision, decision_id, &rpc->arena);
     if (!reply.ptr)
         return refuse_size(rpc, policy, decision_id, ret_reply);
     *ret_reply = reply;
-    return decision.verdict == VERDICT_ALLOW ? CHECK_ALLOWED : CHECK_DENIED;
+    return count_decision(rpc, &decision);
 }
 
 enum check_outcome check_rpc_answer(struct check_rpc *rpc, struct str wire, struct str *ret_reply)
@@ -90,14 +115,14 @@ enum check_outcome check_rpc_answer(struct check_rpc *rpc, struct str wire, stru
     struct request request;
 
     if (!policy)
-        return CHECK_FAULT;
+        return count(rpc, CHECK_FAULT);
     switch (request_decode(wire, policy, &rpc->arena, &request)) {
     case REQUEST_OK:
         return answer_request(rpc, policy, &request, ret_reply);
     case REQUEST_OVERSIZE:
         return refuse_size(rpc, policy, next_decision_id(rpc), ret_reply);
     default:
-        return CHECK_MALFORMED;
+        return count(rpc, CHECK_MALFORMED);
     }
 }
 
@@ -105,5 +130,6 @@ enum check_outcome check_rpc_refuse_size(struct check_rpc *rpc, struct str *ret_
 {
     const struct policy *policy = policy_reader_get(&rpc->reader, rpc->store);
 
-    return policy ? refuse_size(rpc, policy, next_decision_id(rpc), ret_reply) : CHECK_FAULT;
+    return policy ? refuse_size(rpc, policy, next_decision_id(rpc), ret_reply)
+                  : count(rpc, CHECK_FAULT);
 }

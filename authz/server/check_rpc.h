@@ -1,24 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One Check from its bytes to the bytes of the answer; no gRPC here.
  *
- * One object for each thread: it owns the thread's arena, which is reset for every Check, since a
- * Check is answered to the end within one event, and its reference to the policy.  No system call
- * and no heap. */
+ * One object for each thread: it owns the thread's counts and its arena, which is reset for every
+ * Check, since a Check is answered to the end within one event, and its reference to the policy. No
+ * system call and no heap. */
 #ifndef CHECK_RPC_H
 #define CHECK_RPC_H
 
+#include "check_counts.h"
 #include "decide.h"
 #include "policy_store.h"
 #include "reply.h"
-
-enum check_outcome {
-    CHECK_FAULT = 0, /* our side's: UNAVAILABLE, Envoy's failure mode decides */
-    CHECK_MALFORMED, /* bytes that no Envoy sends */
-    CHECK_ALLOWED,   /* a reply from here on */
-    CHECK_DENIED,
-    CHECK_OVERSIZE, /* denied, because the request is beyond our limits */
-    CHECK_OUTCOME_COUNT_,
-};
 
 /* Holds the largest request once, when it came in pieces, its repeated headers joined, and a reply.
  * Pages are touched only when they are used. */
@@ -32,6 +24,7 @@ struct check_rpc {
     const struct syn_source *source; /* borrowed */
     enum on_fault on_fault;
     struct policy_reader reader;
+    struct check_tally tally; /* written by this thread alone */
     uint64_t calls;
     char decision_id[DECISION_ID_LENGTH]; /* random for this thread, then the number of the call */
     char oversize[REPLY_OVERSIZE_MAX];    /* the reply to a request beyond our limits */

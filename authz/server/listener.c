@@ -28,30 +28,25 @@ struct unix_spec {
 
 /* --- what both families share ----------------------------------------------------------------- */
 
-static int open_socket(int family, struct str spec, int *ret_fd, struct diag *diag)
+static int fail(struct diag *diag, int error, const char *what)
+{
+    return diag_set(diag, error, "%s: %s", what, strerror(-error));
+}
+
+static int open_socket(int family, int *ret_fd, struct diag *diag)
 {
     int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-    if (fd < 0) {
-        int r = -errno;
-
-        return diag_set(diag, r, "--listen %" PRIstr ": no socket: %s", STR_ARG(spec),
-                        strerror(-r));
-    }
+    if (fd < 0)
+        return fail(diag, -errno, "no socket");
     *ret_fd = fd;
     return 0;
 }
 
-static int fail(struct diag *diag, int error, struct str spec, const char *what)
-{
-    return diag_set(diag, error, "--listen %" PRIstr ": %s: %s", STR_ARG(spec), what,
-                    strerror(-error));
-}
-
-static int start_listening(int fd, struct str spec, struct diag *diag)
+static int start_listening(int fd, struct diag *diag)
 {
     if (listen(fd, SOMAXCONN) < 0)
-        return fail(diag, -errno, spec, "cannot listen");
+        return fail(diag, -errno, "cannot listen");
     return 0;
 }
 
@@ -78,6 +73,13 @@ static socklen_t tcp_address_from(const struct endpoint *endpoint, union tcp_add
     return sizeof(ret_address->v6);
 }
 
+static int parse_tcp(struct str spec, struct endpoint *ret_endpoint, struct diag *diag)
+{
+    if (endpoint_parse(spec, ret_endpoint) < 0)
+        return diag_set(diag, -EINVAL, "expected unix:/path, unix:@name, IP:PORT or [IP6]:PORT");
+    return 0;
+}
+
 static int open_tcp(struct str spec, struct listener *ret_listener, struct diag *diag)
 {
     CLEANUP(closep) int fd = -1;
@@ -85,22 +87,19 @@ static int open_tcp(struct str spec, struct listener *ret_listener, struct diag 
     union tcp_address address;
     socklen_t length;
     const int one = 1;
-    int r;
+    int r = parse_tcp(spec, &endpoint, diag);
 
-    if (endpoint_parse(spec, &endpoint) < 0)
-        return diag_set(diag, -EINVAL,
-                        "--listen %" PRIstr
-                        ": expected unix:/path, unix:@name, IP:PORT or [IP6]:PORT",
-                        STR_ARG(spec));
+    if (r < 0)
+        return r;
     length = tcp_address_from(&endpoint, &address);
-    r = open_socket(address.generic.sa_family, spec, &fd, diag);
+    r = open_socket(address.generic.sa_family, &fd, diag);
     if (r < 0)
         return r;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0)
-        return fail(diag, -errno, spec, "cannot set SO_REUSEADDR");
+        return fail(diag, -errno, "cannot set SO_REUSEADDR");
     if (bind(fd, &address.generic, length) < 0)
-        return fail(diag, -errno, spec, "cannot bind");
-    r = start_listening(fd, spec, diag);
+        return fail(diag, -errno, "cannot bind");
+    r = start_listening(fd, diag);
     if (r < 0)
         return r;
     *ret_listener = (struct listener){.fd = take_fd(&fd), .is_tcp = true};
@@ -146,25 +145,21 @@ static int parse_group(struct str text, gid_t *ret_group)
     return 0;
 }
 
-static int parse_option(struct str option, struct str spec, struct unix_spec *parsed,
-                        struct diag *diag)
+static int parse_option(struct str option, struct unix_spec *parsed, struct diag *diag)
 {
     if (str_has_prefix(option, STR("mode="))) {
         if (parse_mode(str_from_offset(option, 5), &parsed->mode) < 0)
-            return diag_set(diag, -EINVAL,
-                            "--listen %" PRIstr ": expected an octal mode like mode=0660",
-                            STR_ARG(spec));
+            return diag_set(diag, -EINVAL, "expected an octal mode like mode=0660");
         return 0;
     }
     if (str_has_prefix(option, STR("group="))) {
         if (parse_group(str_from_offset(option, 6), &parsed->group) < 0)
-            return diag_set(diag, -EINVAL, "--listen %" PRIstr ": no such group", STR_ARG(spec));
+            return diag_set(diag, -EINVAL, "there is no group `%" PRIstr "`",
+                            STR_ARG(str_from_offset(option, 6)));
         return 0;
     }
     return diag_set(diag, -EINVAL,
-                    "--listen %" PRIstr ": unknown option '%" PRIstr
-                    "', there are mode= and group=",
-                    STR_ARG(spec), STR_ARG(option));
+                    "unknown option `%" PRIstr "`, there are mode= and group=", STR_ARG(option));
 }
 
 static int parse_unix(struct str spec, struct unix_spec *ret_parsed, struct diag *diag)
@@ -176,23 +171,18 @@ static int parse_unix(struct str spec, struct unix_spec *ret_parsed, struct diag
 
     if (!more || parsed.path.len < 2 || (parsed.path.ptr[0] != '/' && parsed.path.ptr[0] != '@') ||
         memchr(parsed.path.ptr, '\0', parsed.path.len))
-        return diag_set(
-            diag, -EINVAL,
-            "--listen %" PRIstr ": expected an absolute path or @name behind unix:", STR_ARG(spec));
+        return diag_set(diag, -EINVAL, "expected an absolute path or @name behind unix:");
     if (parsed.path.len > limit)
-        return diag_set(diag, -ENAMETOOLONG,
-                        "--listen %" PRIstr ": a name may have %zu bytes at most, this has %zu",
-                        STR_ARG(spec), limit, parsed.path.len);
+        return diag_set(diag, -ENAMETOOLONG, "a name may have %zu bytes at most, this has %zu",
+                        limit, parsed.path.len);
     while (str_next_field(&rest, ',', &option)) {
-        int r = parse_option(option, spec, &parsed, diag);
+        int r = parse_option(option, &parsed, diag);
 
         if (r < 0)
             return r;
     }
     if (parsed.path.ptr[0] == '@' && (parsed.mode != MODE_UNSET || parsed.group != (gid_t)-1))
-        return diag_set(diag, -EINVAL,
-                        "--listen %" PRIstr ": an abstract name has no mode and no group",
-                        STR_ARG(spec));
+        return diag_set(diag, -EINVAL, "an abstract name has no mode and no group");
     *ret_parsed = parsed;
     return 0;
 }
@@ -219,15 +209,14 @@ static void unlinkp(const char *const *path)
         (void)unlink(*path);
 }
 
-static int refuse_foreign_file(const char *path, struct str spec, struct diag *diag)
+static int refuse_foreign_file(const char *path, struct diag *diag)
 {
     struct stat st;
 
     if (lstat(path, &st) < 0)
-        return errno == ENOENT ? 0 : fail(diag, -errno, spec, "cannot look at the path");
+        return errno == ENOENT ? 0 : fail(diag, -errno, "cannot look at the path");
     if (!S_ISSOCK(st.st_mode))
-        return diag_set(diag, -EEXIST, "--listen %" PRIstr ": the path exists and is not a socket",
-                        STR_ARG(spec));
+        return diag_set(diag, -EEXIST, "the path exists and is not a socket");
     return 0;
 }
 
@@ -267,7 +256,7 @@ static int give_group(const struct unix_spec *parsed, const char *name)
     return lchown(name, (uid_t)-1, parsed->group) < 0 ? -errno : 0;
 }
 
-static int bind_path(int fd, const struct unix_spec *parsed, struct str spec, struct diag *diag)
+static int bind_path(int fd, const struct unix_spec *parsed, struct diag *diag)
 {
     char path[UNIX_NAME_MAX + 1];
     char name[UNIX_NAME_MAX + 1];
@@ -275,25 +264,25 @@ static int bind_path(int fd, const struct unix_spec *parsed, struct str spec, st
     int r;
 
     (void)snprintf(path, sizeof(path), "%" PRIstr, STR_ARG(parsed->path));
-    r = refuse_foreign_file(path, spec, diag);
+    r = refuse_foreign_file(path, diag);
     if (r < 0)
         return r;
     r = name_temporary(parsed->path, name);
     if (r < 0)
-        return fail(diag, r, spec, "no random name");
+        return fail(diag, r, "no random name");
     r = bind_with_access(fd, parsed, name);
     if (r < 0)
-        return fail(diag, r, spec, "cannot bind");
+        return fail(diag, r, "cannot bind");
     temporary = name;
     r = give_group(parsed, name);
     if (r < 0)
-        return fail(diag, r, spec, "cannot set the group");
+        return fail(diag, r, "cannot set the group");
     /* listening before it has its name: nobody is ever refused at the path */
-    r = start_listening(fd, spec, diag);
+    r = start_listening(fd, diag);
     if (r < 0)
         return r;
     if (rename(name, path) < 0)
-        return fail(diag, -errno, spec, "cannot rename the socket onto its path");
+        return fail(diag, -errno, "cannot rename the socket onto its path");
     temporary = NULL;
     return 0;
 }
@@ -307,19 +296,29 @@ static int open_unix(struct str spec, struct listener *ret_listener, struct diag
     r = parse_unix(spec, &parsed, diag);
     if (r < 0)
         return r;
-    r = open_socket(AF_UNIX, spec, &fd, diag);
+    r = open_socket(AF_UNIX, &fd, diag);
     if (r < 0)
         return r;
     if (parsed.path.ptr[0] == '/') {
-        r = bind_path(fd, &parsed, spec, diag);
+        r = bind_path(fd, &parsed, diag);
     } else {
         r = bind_name(fd, parsed.path);
-        r = r < 0 ? fail(diag, r, spec, "cannot bind") : start_listening(fd, spec, diag);
+        r = r < 0 ? fail(diag, r, "cannot bind") : start_listening(fd, diag);
     }
     if (r < 0)
         return r;
     *ret_listener = (struct listener){.fd = take_fd(&fd), .is_tcp = false};
     return 0;
+}
+
+int listener_check(struct str spec, struct diag *diag)
+{
+    struct unix_spec parsed;
+    struct endpoint endpoint;
+
+    if (str_has_prefix(spec, STR("unix:")))
+        return parse_unix(spec, &parsed, diag);
+    return parse_tcp(spec, &endpoint, diag);
 }
 
 int listener_open(struct str spec, struct listener *ret_listener, struct diag *diag)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sockets that the server listens on.
+/* Sockets that a server listens on.
  *
  *     unix:/path[,mode=0660][,group=NAME|GID]   unix:@name   IP:PORT   [IP6]:PORT
  *
@@ -21,7 +21,12 @@ struct listener {
     bool is_tcp;
 };
 
-/* Returns 0 and a listening, non-blocking socket; or a negative errno with a message. */
+/* Is `spec` written as above, and is there such a group?  Returns 0, or a negative errno with a
+ * message that says what was expected. */
+int listener_check(struct str spec, struct diag *diag);
+
+/* Returns 0 and a listening, non-blocking socket; or a negative errno with a message that says what
+ * is wrong with it, but not which option `spec` was given for. */
 int listener_open(struct str spec, struct listener *ret_listener, struct diag *diag);
 void listener_done(struct listener *listener);
 

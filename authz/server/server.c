@@ -227,21 +227,36 @@ static uint64_t read_count(const atomic_uint_fast64_t *counter)
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
+static void add_worker(struct server_counts *sum, const struct worker *worker)
+{
+    const struct call_counts *counts = worker_counts(worker);
+
+    check_counts_add(&sum->checks, worker_tally(worker));
+    sum->late += read_count(&counts->late);
+    sum->unreadable += read_count(&counts->unreadable);
+    sum->cancelled += read_count(&counts->cancelled);
+    sum->in_flight += read_count(&counts->in_flight);
+}
+
 void server_get_counts(const struct server *server, struct server_counts *ret_counts)
 {
     struct server_counts sum = {.refused_connections = acceptor_refused(server->acceptor)};
 
-    for (unsigned i = 0; i < server->worker_count; i++) {
-        const struct call_counts *counts = worker_counts(server->workers[i]);
-
-        sum.allowed += read_count(&counts->outcomes[CHECK_ALLOWED]);
-        sum.denied += read_count(&counts->outcomes[CHECK_DENIED]);
-        sum.oversize += read_count(&counts->outcomes[CHECK_OVERSIZE]);
-        sum.malformed += read_count(&counts->outcomes[CHECK_MALFORMED]);
-        sum.faults += read_count(&counts->outcomes[CHECK_FAULT]);
-        sum.cancelled += read_count(&counts->cancelled);
-    }
+    for (unsigned i = 0; i < server->worker_count; i++)
+        add_worker(&sum, server->workers[i]);
     *ret_counts = sum;
+}
+
+uint64_t server_silence_ms(const struct server *server)
+{
+    uint64_t longest = acceptor_silence_ms(server->acceptor);
+
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        uint64_t silence = worker_silence_ms(server->workers[i]);
+
+        longest = silence > longest ? silence : longest;
+    }
+    return longest;
 }
 
 /* --- stop ------------------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "check_counts.h"
 #include "decide.h"
 #include "diag.h"
 #include "listener.h"
@@ -32,9 +33,12 @@ struct server_config {
 
 enum { SERVER_MAX_CONNECTIONS = 4096 };
 
-/* How Checks ended, summed over all threads. */
+/* Summed over all threads. */
 struct server_counts {
-    uint64_t allowed, denied, oversize, malformed, faults, cancelled;
+    struct check_counts checks;
+    uint64_t late, unreadable; /* Checks that never were decided: call.h */
+    uint64_t cancelled;        /* calls whose client did not wait for the answer, or take it */
+    uint64_t in_flight;        /* calls now */
     uint64_t refused_connections;
 };
 
@@ -50,6 +54,10 @@ int server_start(const struct server_config *config, struct server **ret_server,
 void server_set_serving(struct server *server, bool is_serving);
 
 void server_get_counts(const struct server *server, struct server_counts *ret_counts);
+
+/* The longest that one of the threads has not been around its loop; each is at least once a second.
+ * Much more means that it hangs. */
+uint64_t server_silence_ms(const struct server *server);
 
 /* Health answers NOT_SERVING, new connections are refused, calls in flight get up to `grace_ms` to
  * end, then are cancelled.  Frees the server. */

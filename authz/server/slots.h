@@ -6,8 +6,8 @@
  * that its peer does not read (HTTP/2 flow control, a full socket) holds its slot, so
  *   - when the last waiting slot of a kind is matched another one is armed, up to a maximum; it is
  *     kept, and used again when slots run short again;
- *   - while as many slots reply as usually wait, slots_sweep() cancels the replies that are overdue:
- *     past their deadline, or seen by several sweeps, whatever deadline the peer has named; a
+ *   - while as many slots reply as usually wait, slots_sweep() cancels the replies that are
+ * overdue: past their deadline, or seen by several sweeps, whatever deadline the peer has named; a
  *     connection on which even that does not end them is cut by the sweep that follows.
  * One thread at a time. */
 #ifndef SLOTS_H
@@ -49,8 +49,8 @@ void slots_on_event(struct slots *slots, struct call *call, bool success);
 /* Until when to wait for an event: for ever, unless slots are short or replies overdue. */
 gpr_timespec slots_wake_time(const struct slots *slots);
 
-/* Cancel what is overdue.  Does nothing while no kind is short and nothing overdue, or when the last
- * sweep was less than SWEEP_INTERVAL_MS ago. */
+/* Cancel what is overdue.  Does nothing while no kind is short and nothing overdue, or when the
+ * last sweep was less than SWEEP_INTERVAL_MS ago. */
 void slots_sweep(struct slots *slots);
 
 #endif

@@ -6,6 +6,7 @@
 #include <grpc/grpc_posix.h>
 #include <stdlib.h>
 
+#include "beat.h"
 #include "cleanup.h"
 #include "slots.h"
 
@@ -19,6 +20,8 @@ struct worker {
     struct worker_gate *gate;
     pthread_t thread;
     struct slots slots;
+    struct beat beat;
+    gpr_timespec next_turn; /* when the loop turns without an event */
 };
 
 static void open_gate(struct worker_gate *gate)
@@ -37,14 +40,30 @@ static void on_event(struct worker *worker, const grpc_event *event)
         slots_on_event(&worker->slots, event->tag, event->success);
 }
 
+static void plan_next_turn(struct worker *worker)
+{
+    worker->next_turn = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                                     gpr_time_from_millis(BEAT_EVERY_MS, GPR_TIMESPAN));
+}
+
+static grpc_event next_event(struct worker *worker)
+{
+    gpr_timespec wake = gpr_time_min(slots_wake_time(&worker->slots), worker->next_turn);
+    grpc_event event = grpc_completion_queue_next(worker->port.queue, wake, NULL);
+
+    beat_now(&worker->beat);
+    if (event.type == GRPC_QUEUE_TIMEOUT)
+        plan_next_turn(worker);
+    return event;
+}
+
 static void *run(void *context)
 {
     struct worker *worker = context;
 
     slots_arm(&worker->slots);
     for (;;) {
-        grpc_event event =
-            grpc_completion_queue_next(worker->port.queue, slots_wake_time(&worker->slots), NULL);
+        grpc_event event = next_event(worker);
 
         if (event.type == GRPC_QUEUE_SHUTDOWN)
             return NULL;
@@ -101,6 +120,8 @@ int worker_start(const struct worker_config *config, struct worker **ret_worker)
         return r;
     worker->gate = config->gate;
     worker->port.shared = config->shared;
+    plan_next_turn(worker);
+    beat_now(&worker->beat);
     start_server(&worker->port, config->args);
     r = slots_init(&worker->slots, &worker->port);
     if (r == 0)
@@ -142,4 +163,14 @@ void worker_freep(struct worker **worker)
 const struct call_counts *worker_counts(const struct worker *worker)
 {
     return &worker->port.counts;
+}
+
+const struct check_tally *worker_tally(const struct worker *worker)
+{
+    return &worker->port.check.tally;
+}
+
+uint64_t worker_silence_ms(const struct worker *worker)
+{
+    return beat_age_ms(&worker->beat);
 }

@@ -47,5 +47,9 @@ void worker_cancel(struct worker *worker);
 void worker_freep(struct worker **worker);
 
 const struct call_counts *worker_counts(const struct worker *worker);
+const struct check_tally *worker_tally(const struct worker *worker);
+
+/* Since the thread was last around its loop, which it is at least once a second. */
+uint64_t worker_silence_ms(const struct worker *worker);
 
 #endif

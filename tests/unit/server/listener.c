@@ -209,8 +209,8 @@ static void bad_specs_are_explained(void **state)
         {"unix:/tmp/x,mode=0888", "octal mode"},
         {"unix:/tmp/x,mode=7777", "octal mode"},
         {"unix:/tmp/x,mode=", "octal mode"},
-        {"unix:/tmp/x,group=no-such-group-here", "no such group"},
-        {"unix:/tmp/x,owner=me", "unknown option 'owner=me'"},
+        {"unix:/tmp/x,group=no-such-group-here", "there is no group `no-such-group-here`"},
+        {"unix:/tmp/x,owner=me", "unknown option `owner=me`"},
         {"unix:@x,mode=0600", "abstract name has no mode"},
         {"unix:/tmp/no-such-folder/x", "No such file"},
     };
@@ -221,6 +221,31 @@ static void bad_specs_are_explained(void **state)
         assert_true(listener_open(str_from(ROWS[i].spec), &f->listener, &f->diag) < 0);
         assert_non_null(strstr(f->diag.text, ROWS[i].says));
         assert_int_equal(f->listener.fd, -1);
+        assert_null(strstr(f->diag.text, "--")); /* that is said by whoever knows the option */
+    }
+}
+
+/* Nothing is opened for it: what the files and addresses are like is not looked at. */
+static void a_spec_can_be_checked_without_a_socket(void **state)
+{
+    static const struct {
+        const char *spec;
+        int result;
+    } ROWS[] = {
+        {"192.0.2.1:80", 0},
+        {"[2001:db8::1]:80", 0},
+        {"unix:@x", 0},
+        {"unix:/no-such-folder/x,mode=0660,group=nogroup", 0},
+        {"192.0.2.1", -EINVAL},
+        {"unix:/x,mode=8", -EINVAL},
+        {"unix:@x,mode=0600", -EINVAL},
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
+        diag_clear(&f->diag);
+        assert_int_equal(listener_check(str_from(ROWS[i].spec), &f->diag), ROWS[i].result);
+        assert_int_equal(f->diag.text[0] != '\0', ROWS[i].result != 0);
     }
 }
 
@@ -237,6 +262,7 @@ int main(void)
         LISTENER_TEST(an_abstract_name_has_no_file),
         LISTENER_TEST(tcp_takes_both_families_and_says_when_it_cannot),
         LISTENER_TEST(bad_specs_are_explained),
+        LISTENER_TEST(a_spec_can_be_checked_without_a_socket),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

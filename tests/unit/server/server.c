@@ -180,6 +180,13 @@ static struct server_counts counts_of(const struct fixture *f)
     return counts;
 }
 
+static uint64_t checks_of(const struct fixture *f, enum check_outcome outcome)
+{
+    const struct server_counts counts = counts_of(f);
+
+    return check_counts_of(&counts.checks, outcome);
+}
+
 /* --- what a Check answers --------------------------------------------------------------------- */
 
 static void assert_allow(const struct client_call *call)
@@ -209,7 +216,7 @@ static void a_check_is_answered_on_unix_and_tcp(void **state)
         run_once(targets[i], &allow);
         assert_allow(&allow);
     }
-    assert_int_equal(counts_of(f).allowed, 2);
+    assert_int_equal(checks_of(f, CHECK_ALLOWED), 2);
 }
 
 static void a_denial_has_the_rules_answer(void **state)
@@ -228,7 +235,7 @@ static void a_denial_has_the_rules_answer(void **state)
     assert_string_equal(response->denied_response->body, "no-entry\n");
     assert_string_equal(check_struct_text(response->dynamic_metadata, "verdict"), "deny");
     check_response_freep(&response);
-    assert_int_equal(counts_of(f).denied, 1);
+    assert_int_equal(checks_of(f, CHECK_DENIED), 1);
 }
 
 static void our_own_fault_is_unavailable(void **state)
@@ -241,7 +248,7 @@ static void our_own_fault_is_unavailable(void **state)
     run_once(f->unix_target, &call);
     assert_int_equal(call.status, GRPC_STATUS_UNAVAILABLE);
     assert_false(call.has_reply);
-    assert_int_equal(counts_of(f).faults, 1);
+    assert_int_equal(checks_of(f, CHECK_FAULT), 1);
 }
 
 static void bad_messages_are_refused_and_never_allowed(void **state)
@@ -277,8 +284,83 @@ static void bad_messages_are_refused_and_never_allowed(void **state)
         assert_int_equal(call.status, rows[i].status);
         assert_false(call.has_reply);
     }
-    assert_int_equal(counts_of(f).malformed, 2);
-    assert_int_equal(counts_of(f).allowed, 0);
+    assert_int_equal(checks_of(f, CHECK_MALFORMED), 2);
+    assert_int_equal(counts_of(f).unreadable, 1);
+    assert_int_equal(checks_of(f, CHECK_ALLOWED), 0);
+}
+
+/* Each Check is counted once, with the reason of its decision, and each look-up with its state. */
+static void what_was_decided_and_why_is_counted(void **state)
+{
+    struct fixture *f = *state;
+    struct client_call calls[] = {
+        {.method = CHECK_METHOD, .message = wire_for("/")},
+        {.method = HEALTH_METHOD, .message = STR("")},
+    };
+    struct client_call denied = {.method = CHECK_METHOD};
+    struct server_counts counts;
+
+    f->source = fake_source_without_syn(SYN_STATE_MISSING, SYN_REASON_NOT_SEEN);
+    start(f, 2, 0);
+    for (unsigned i = 0; i < 3; i++)
+        run_once(f->tcp_target, &(struct client_call){.method = calls[i % 2].method,
+                                                      .message = calls[i % 2].message});
+    denied.message = wire_for("/deny");
+    run_once(f->unix_target, &denied);
+    counts = counts_of(f);
+    assert_int_equal(counts.checks.checks[CHECK_ALLOWED][DECISION_DEFAULT], 2);
+    assert_int_equal(counts.checks.checks[CHECK_DENIED][DECISION_RULE], 1);
+    assert_int_equal(checks_of(f, CHECK_ALLOWED) + checks_of(f, CHECK_DENIED), 3);
+    assert_int_equal(counts.checks.lookups[SYN_STATE_MISSING][SYN_REASON_NOT_SEEN], 3);
+    assert_int_equal(counts.late, 0);
+    assert_int_equal(counts.cancelled, 0);
+}
+
+/* A source that does not come back until it is let. */
+struct slow_source {
+    struct syn_source base;
+    atomic_bool is_asked, may_answer;
+};
+
+static void lookup_slowly(const struct syn_source *source, const struct flow *flow,
+                          struct syn_answer *ret_answer)
+{
+    struct slow_source *slow = (struct slow_source *)source;
+
+    (void)flow;
+    atomic_store(&slow->is_asked, true);
+    while (!atomic_load(&slow->may_answer))
+        (void)usleep(1000);
+    *ret_answer = (struct syn_answer){.state = SYN_STATE_AMBIGUOUS};
+}
+
+static void a_thread_that_hangs_is_noticed(void **state)
+{
+    struct fixture *f = *state;
+    struct slow_source slow = {.base = {.lookup = lookup_slowly}};
+    const struct server_config config = {.listeners = f->listeners,
+                                         .listener_count = 2,
+                                         .threads = 2,
+                                         .store = f->store,
+                                         .source = &slow.base};
+    struct client_call call = {.method = CHECK_METHOD, .message = wire_for("/")};
+    struct grpc_client client;
+    struct diag diag = {0};
+
+    assert_int_equal(server_start(&config, &f->server, &diag), 0);
+    (void)usleep(2500000);
+    assert_in_range(server_silence_ms(f->server), 0, 1800); /* idle, and all turn */
+    grpc_client_open(&client, f->unix_target);
+    client_start(&client, &call);
+    for (int tries = 0; tries < 5000 && !atomic_load(&slow.is_asked); tries++)
+        (void)usleep(1000);
+    (void)usleep(2500000);
+    assert_true(server_silence_ms(f->server) >= 2000);
+    atomic_store(&slow.may_answer, true);
+    (void)client_finish(&client);
+    grpc_client_close(&client);
+    (void)usleep(1500000);
+    assert_in_range(server_silence_ms(f->server), 0, 1800);
 }
 
 /* More of them than there are slots. */
@@ -342,7 +424,7 @@ static void a_request_beyond_the_limit_is_denied(void **state)
     assert_allow(&next);
     grpc_client_close(&client);
     free(bytes);
-    assert_int_equal(counts_of(f).oversize, 1);
+    assert_int_equal(checks_of(f, CHECK_OVERSIZE), 1);
 }
 
 /* Many pieces: gRPC gives the message as it came from the socket. */
@@ -513,7 +595,7 @@ static void many_calls_at_once_are_all_answered(void **state)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
         assert_int_equal(loads[i].allowed, CALLS);
     }
-    assert_int_equal(counts_of(f).allowed, CLIENTS * CALLS);
+    assert_int_equal(checks_of(f, CHECK_ALLOWED), CLIENTS * CALLS);
 }
 
 static void stopping_under_load_ends_and_answers_no_call_wrongly(void **state)
@@ -524,7 +606,7 @@ static void stopping_under_load_ends_and_answers_no_call_wrongly(void **state)
 
     start(f, 2, 0);
     assert_int_equal(pthread_create(&thread, NULL, run_load, &load), 0);
-    while (counts_of(f).allowed < 1000)
+    while (checks_of(f, CHECK_ALLOWED) < 1000)
         (void)usleep(1000);
     stop(f, 1000);
     /* what was refused is retried by nobody here: each of the slots ends at its first refusal */
@@ -662,6 +744,8 @@ int main(void)
         SERVER_TEST(a_denial_has_the_rules_answer),
         SERVER_TEST(our_own_fault_is_unavailable),
         SERVER_TEST(bad_messages_are_refused_and_never_allowed),
+        SERVER_TEST(what_was_decided_and_why_is_counted),
+        SERVER_TEST(a_thread_that_hangs_is_noticed),
         SERVER_TEST(unknown_methods_are_answered_at_once),
         SERVER_TEST(compressed_messages_are_refused),
         SERVER_TEST(a_request_beyond_the_limit_is_denied),

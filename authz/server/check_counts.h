@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How Checks ended, and what was known of their SYNs.
+ *
+ * Each thread that answers has a tally of its own, which it alone writes and anybody may read:
+ * counting takes no locked instruction, and nothing is shared on the way of a call. */
+#ifndef CHECK_COUNTS_H
+#define CHECK_COUNTS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "policy.h"
+#include "syn_source.h"
+
+enum check_outcome {
+    CHECK_FAULT = 0, /* our side's: UNAVAILABLE, Envoy's failure mode decides */
+    CHECK_MALFORMED, /* bytes that no Envoy sends */
+    CHECK_ALLOWED,   /* a reply from here on */
+    CHECK_DENIED,
+    CHECK_OVERSIZE, /* denied, because the request is beyond our limits */
+    CHECK_OUTCOME_COUNT_,
+};
+
+/* Sums. */
+struct check_counts {
+    /* The reason is that of the decision, and 0 for outcomes that have none. */
+    uint64_t checks[CHECK_OUTCOME_COUNT_][DECISION_REASON_COUNT_];
+    /* Checks that came as far as a look-up that the policy, or the failure mode, was told of. */
+    uint64_t lookups[SYN_STATE_COUNT_][SYN_REASON_COUNT_];
+};
+
+struct check_tally {
+    atomic_uint_fast64_t checks[CHECK_OUTCOME_COUNT_][DECISION_REASON_COUNT_];
+    atomic_uint_fast64_t lookups[SYN_STATE_COUNT_][SYN_REASON_COUNT_];
+};
+
+/* One more; by the tally's own thread. */
+static inline void check_tally_count(atomic_uint_fast64_t *counter)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+}
+
+/* Adds a tally to `sum`. */
+void check_counts_add(struct check_counts *sum, const struct check_tally *tally);
+
+/* All Checks of one outcome. */
+uint64_t check_counts_of(const struct check_counts *counts, enum check_outcome outcome);
+
+#endif
