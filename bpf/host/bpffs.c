@@ -85,17 +85,21 @@ static int make_folder(const char *folder, struct diag *diag)
     return 0;
 }
 
+/* On a BPF file system only the kernel makes names with dots: "maps.debug" and "progs.debug" are in
+ * the root of each. */
 static bool is_empty(const char *folder)
 {
     DIR *directory = opendir(folder);
-    int entries = 0;
+    const struct dirent *entry;
+    bool is_bpffs = bpffs_holds(folder), found = false;
 
     if (!directory)
         return false;
-    while (entries < 3 && readdir(directory)) /* "." and ".." */
-        entries++;
+    while (!found && (entry = readdir(directory)))
+        found = is_bpffs ? !strchr(entry->d_name, '.')
+                         : strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
     (void)closedir(directory);
-    return entries < 3;
+    return !found;
 }
 
 static int mount_own(const char *folder, struct diag *diag)

@@ -11,12 +11,6 @@
 #include "cleanup.h"
 #include "load_error.h"
 
-const char *const NODE_HOOK_NAMES[NODE_HOOK_COUNT_] = {
-    [NODE_HOOK_XDP_NATIVE] = "xdp", [NODE_HOOK_XDP_GENERIC] = "xdp-generic",
-    [NODE_HOOK_TCX] = "tcx",        [NODE_HOOK_CLSACT] = "clsact",
-    [NODE_HOOK_CGROUP] = "cgroup",
-};
-
 /* Of Linux 6.6; Debian's header is older. */
 enum { ATTACH_TCX_INGRESS = 46 };
 
