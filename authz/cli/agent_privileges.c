@@ -2,7 +2,6 @@
 #include "agent_privileges.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,7 +21,7 @@ static const struct {
     {CAP_CHOWN, "CAP_CHOWN"}, {CAP_SYS_ADMIN, "CAP_SYS_ADMIN"},
 };
 
-enum { BEGIN_COUNT = sizeof(USED) / sizeof(USED[0]), SETTLED_COUNT = BEGIN_COUNT - 1 };
+enum { BEGIN_COUNT = sizeof(USED) / sizeof(USED[0]), WITH_CHOWN_COUNT = NEEDED_COUNT + 1 };
 
 static bool has(cap_t caps, cap_value_t cap)
 {
@@ -93,7 +92,7 @@ int agent_privileges_begin(struct diag *diag)
     return r < 0 ? r : limit(BEGIN_COUNT, diag);
 }
 
-int agent_privileges_settle(struct diag *diag)
+int agent_privileges_settle(bool gives_pins_away, struct diag *diag)
 {
-    return limit(SETTLED_COUNT, diag);
+    return limit(gives_pins_away ? WITH_CHOWN_COUNT : NEEDED_COUNT, diag);
 }

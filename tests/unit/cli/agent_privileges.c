@@ -66,13 +66,15 @@ static int have_only(const cap_value_t *values, int count)
            cap_set_flag(caps, CAP_EFFECTIVE, count, values, CAP_SET) < 0 || cap_set_proc(caps) < 0;
 }
 
-static int root_keeps_five_then_four(void)
+static int root_keeps_five_then_four_then_three(void)
 {
     struct diag diag = {0};
 
     if (agent_privileges_begin(&diag) < 0 || !sets_are(BEGUN) || set_of("CapBnd") != 0)
         return 1;
-    return agent_privileges_settle(&diag) == 0 && sets_are(SETTLED) ? 0 : 2;
+    if (agent_privileges_settle(true, &diag) < 0 || !sets_are(SETTLED))
+        return 2;
+    return agent_privileges_settle(false, &diag) == 0 && sets_are(NEEDED) ? 0 : 3;
 }
 
 static int three_are_enough(void)
@@ -82,7 +84,7 @@ static int three_are_enough(void)
 
     if (have_only(values, 3) || agent_privileges_begin(&diag) < 0 || !sets_are(NEEDED))
         return 1;
-    return agent_privileges_settle(&diag) == 0 && sets_are(NEEDED) ? 0 : 2;
+    return agent_privileges_settle(true, &diag) == 0 && sets_are(NEEDED) ? 0 : 2;
 }
 
 static int what_is_missing_is_named(void)
@@ -112,7 +114,7 @@ static int other_users_are_refused(void)
         (void)state;                                                                               \
         assert_int_equal(in_child(act), 0);                                                        \
     }
-CHILD_TEST(root_keeps_five_then_four)
+CHILD_TEST(root_keeps_five_then_four_then_three)
 CHILD_TEST(three_are_enough)
 CHILD_TEST(what_is_missing_is_named)
 CHILD_TEST(other_users_are_refused)
@@ -120,7 +122,7 @@ CHILD_TEST(other_users_are_refused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(root_keeps_five_then_four_test),
+        cmocka_unit_test(root_keeps_five_then_four_then_three_test),
         cmocka_unit_test(three_are_enough_test),
         cmocka_unit_test(what_is_missing_is_named_test),
         cmocka_unit_test(other_users_are_refused_test),
