@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "listener.h"
 #include "pin_reader.h"
 #include "privileges.h"
 
@@ -153,6 +154,7 @@ static const struct option_spec SPECS[] = {
      .kind = OPTION_TEXT,
      .value = "ADDR",
      .offset = AT(admin),
+     .check = listener_check,
      .help = "answer HTTP on /metrics, /livez and /readyz here:\n"
              "unix:/path[,mode=0660][,group=NAME|GID], IP:PORT or [IP6]:PORT"},
 };

@@ -3,6 +3,7 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -17,7 +18,7 @@
 #include "agent_settings.h"
 #include "cleanup.h"
 #include "config_file.h"
-#include "listener.h"
+#include "listen_option.h"
 #include "node.h"
 #include "notify.h"
 #include "num.h"
@@ -102,10 +103,18 @@ static void say_started(const struct orders *orders, const struct node_status *s
 {
     const struct node_config *config = &orders->settings.node;
 
-    oplog_info("--capture %s, pinned in %s/%s%s, %llu bytes of maps (%u pending, %u live)",
-               AGENT_CAPTURE_MODES[config->mode], config->pin_dir, status->set,
-               status->took_over ? ", taken over" : "", (unsigned long long)status->map_bytes,
-               config->max_pending, config->max_live);
+    oplog_info("--capture %s, pinned in %s/%s%s", AGENT_CAPTURE_MODES[config->mode],
+               config->pin_dir, status->set, status->took_over ? ", taken over" : "");
+    oplog_info("maps for %u pending and %u live: %" PRIu64 " bytes", config->max_pending,
+               config->max_live, status->map_bytes);
+    if (status->memory_limit && status->map_bytes > status->memory_limit / 2)
+        oplog_error("the maps take more than half of this control group's %" PRIu64
+                    " bytes, and a resize would take them twice",
+                    status->memory_limit);
+    if (status->carried || status->not_carried)
+        oplog_info("maps were replaced: %" PRIu64 " live connections carried over, %" PRIu64
+                   " had no room",
+                   status->carried, status->not_carried);
     if (status->tracked)
         oplog_info("SYNs are verified by the kernel's sockets");
     else
@@ -155,7 +164,7 @@ static int open_admin_socket(struct agent *agent, struct diag *diag)
 {
     const char *address = agent->orders.options.admin;
 
-    return address ? listener_open(str_from(address), &agent->admin_listener, diag) : 0;
+    return address ? listen_option_open("--admin", address, &agent->admin_listener, diag) : 0;
 }
 
 static int make_socket_dir(struct agent *agent, struct diag *diag)
@@ -169,7 +178,8 @@ static int start_node(struct agent *agent, struct diag *diag)
 {
     int r = node_start(&agent->orders.settings.node, &agent->node, diag);
 
-    return r < 0 ? r : agent_privileges_settle(diag);
+    return r < 0 ? r
+                 : agent_privileges_settle(agent->orders.settings.node.group != getegid(), diag);
 }
 
 static int start_metrics(struct agent *agent, struct diag *diag)
@@ -225,8 +235,8 @@ static int start_clock(struct agent *agent, struct diag *diag)
 
 static int start(struct agent *agent, struct diag *diag)
 {
-    int (*const steps[])(struct agent *, struct diag *) = {open_admin_socket, start_node,
-                                                           start_metrics, start_admin, start_clock};
+    int (*const steps[])(struct agent *, struct diag *) = {
+        open_admin_socket, make_socket_dir, start_node, start_metrics, start_admin, start_clock};
     struct node_status status;
 
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
