@@ -29,14 +29,6 @@ bool probe_has_capability(const struct probe_report *report, unsigned number)
     return report->capabilities >> number & 1;
 }
 
-/* CAP_SYS_ADMIN stands for the two that were split off it, but not for CAP_NET_ADMIN. */
-static bool is_missing(const struct probe_report *report, unsigned number)
-{
-    if (number != CAP_NET_ADMIN && probe_has_capability(report, CAP_SYS_ADMIN))
-        return false;
-    return !probe_has_capability(report, number);
-}
-
 void probe_missing_capabilities(const struct probe_report *report, char ret_text[MISSING_TEXT_MAX])
 {
     static const struct {
@@ -49,7 +41,7 @@ void probe_missing_capabilities(const struct probe_report *report, char ret_text
     size_t count = 0, used = 0;
 
     for (size_t i = 0; i < COUNT; i++)
-        if (is_missing(report, NEEDED[i].number))
+        if (!probe_has_capability(report, NEEDED[i].number))
             names[count++] = NEEDED[i].name;
     ret_text[0] = '\0';
     for (size_t i = 0; i < count; i++)
@@ -112,7 +104,7 @@ static int status_number(const char *label)
 static void check_seccomp(struct probe_report *report)
 {
     bool allowed = probe_bpf_is_allowed();
-    bool privileged = !is_missing(report, CAP_BPF);
+    bool privileged = probe_has_capability(report, CAP_BPF);
     int mode = status_number("Seccomp:");
     struct probe_check *check;
 
