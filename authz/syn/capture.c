@@ -50,6 +50,9 @@ static const enum frame_kind KINDS[] = {
     [PARSE_NOT_IP] = FRAME_NOT_IP,
     [PARSE_NOT_TCP] = FRAME_NOT_TCP,
     [PARSE_NOT_SYN] = FRAME_NOT_SYN,
+    [PARSE_UDP] = FRAME_NOT_TCP,
+    [PARSE_TUNNEL] = FRAME_NOT_TCP,
+    [PARSE_LINK] = FRAME_NOT_IP,
     [PARSE_FRAGMENT] = FRAME_FRAGMENT,
     [PARSE_BAD_IP_HEADER] = FRAME_BAD_IP_HEADER,
     [PARSE_CUT_OFF] = FRAME_TRUNCATED,
@@ -111,7 +114,7 @@ static enum parse_result parse_sll2_frame(const uint8_t *data, const uint8_t *en
     type = parse_be16(data);
     *ret_packet = (struct parse_packet){.end = end};
     if (parse_is_vlan(type))
-        result = parse_tagged(data + SLL2_SIZE - PARSE_ETH_SIZE, type, ret_packet);
+        result = parse_tagged(data + SLL2_SIZE - PARSE_ETH_SIZE, type, 0, ret_packet);
     else
         result = parse_by_type(type, data + SLL2_SIZE, ret_packet);
     if (result != PARSE_SYN)

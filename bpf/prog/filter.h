@@ -6,11 +6,18 @@
 #include "maps.h"
 
 enum filter_answer {
-    FILTER_OFF = 0, /* capture is not enabled: not even counted */
-    FILTER_PORT,    /* the port is not captured */
-    FILTER_PREFIX,  /* the address is not */
+    FILTER_PORT = 1, /* the port is not captured */
+    FILTER_PREFIX,   /* the address is not */
     FILTER_PASS,
 };
+
+/* NULL while capture is not enabled: then nothing is even counted. */
+INLINE const struct capture_config *get_settings(void)
+{
+    const struct capture_config *now = bpf_map_lookup_elem(&config, &(__u32){0});
+
+    return now && now->enabled ? now : 0;
+}
 
 INLINE int filter_has_port(__u16 port)
 {
@@ -28,15 +35,12 @@ INLINE int filter_has_address(const __u8 address[16])
 }
 
 /* `address` is in the form of the keys; it is read only when there are prefixes. */
-INLINE enum filter_answer filter_destination(const __u8 address[16], __u16 port)
+INLINE enum filter_answer filter_destination(const struct capture_config *settings,
+                                             const __u8 address[16], __u16 port)
 {
-    struct capture_config *now = bpf_map_lookup_elem(&config, &(__u32){0});
-
-    if (!now || !now->enabled)
-        return FILTER_OFF;
     if (!filter_has_port(port))
         return FILTER_PORT;
-    if (now->use_prefixes && !filter_has_address(address))
+    if (settings->use_prefixes && !filter_has_address(address))
         return FILTER_PREFIX;
     return FILTER_PASS;
 }

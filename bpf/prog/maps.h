@@ -112,7 +112,9 @@ struct {
     __uint(max_entries, 256 * 1024);
 } events SEC(".maps");
 
-#define INLINE static inline __attribute__((always_inline))
+#define INLINE   static inline __attribute__((always_inline))
+#define NOINLINE static __attribute__((noinline))
+#define GLOBAL   __attribute__((noinline))
 
 INLINE struct capture_counters *own_counters(enum syn_hook hook, __u8 ip_version)
 {

@@ -29,9 +29,14 @@
 #include "claim.h"
 #include "filter.h"
 #include "kernel_types.h"
+#include "last_isn.h"
 #include "maps.h"
+#include "source_hash.h"
+#include "watch.h"
 
-#define NOINLINE static __attribute__((noinline))
+/* Set by the loader: which of the copies this is, that run one after the other.  What a second run
+ * would do again, only the first copy does: counting what failed, telling a watcher of it. */
+const volatile __u32 copy = 0;
 
 INLINE int is_mapped(const __u32 words[4])
 {
@@ -112,32 +117,44 @@ INLINE void alias_key_of(const struct live_entry *entry, struct tuple_key *ret_k
     ret_key->destination_port_be = entry->syn.wire_destination_port_be;
 }
 
-INLINE void note_full(enum capture_counter counter)
+INLINE void note_full(enum capture_counter counter, __u8 family)
 {
     struct capture_meta *now = bpf_map_lookup_elem(&meta, &(__u32){0});
 
-    count(counter);
+    if (copy == 0)
+        count(counter, family);
     if (now)
         now->full_ns = bpf_ktime_get_boot_ns();
 }
 
+INLINE void tell(enum watch_state state, const struct tuple_key *key, __u64 netns,
+                 const struct syn_record *syn)
+{
+    if (watch_tell(state, key, netns, syn) < 0)
+        count(COUNTER_WATCH_LOST, key->family);
+}
+
+INLINE __u64 source_hash_of(const struct tuple_key *key)
+{
+    const struct capture_config *now = bpf_map_lookup_elem(&config, &(__u32){0});
+    __u64 seed = now ? now->limiter_seed : 0;
+
+    return hash_source(hash_network(key->source, key->family, seed), key->source,
+                       key->source_port_be);
+}
+
 /* Take a place in another socket's entry.  Its element may have been reused for another tuple since
  * it was looked up: then the version, which is never used twice, has changed, and the place is
- * given back. */
-INLINE void join(struct claim *claim, const __u64 *version, __u64 cookie)
+ * given back.  Returns what has changed for the entry. */
+INLINE enum claim_result join(struct claim *claim, const __u64 *version, __u64 cookie)
 {
     __u64 before = *(const volatile __u64 *)version;
     enum claim_result result = claim_join(claim, cookie);
 
-    if (result == CLAIM_HELD)
-        return;
-    if (*(const volatile __u64 *)version != before) {
-        claim_leave(claim, cookie);
-        return;
-    }
-    count(COUNTER_PROMOTE_SHARED);
-    if (result == CLAIM_CROWDED)
-        count(COUNTER_CLAIM_CROWDED);
+    if (result == CLAIM_HELD || *(const volatile __u64 *)version == before)
+        return result;
+    claim_leave(claim, cookie);
+    return CLAIM_HELD;
 }
 
 /* Who a socket is. */
@@ -174,8 +191,17 @@ INLINE void release_alias(const struct tuple_key *wire, __u64 cookie)
     if (!entry || !claim_has(&entry->claim, cookie))
         return;
     claim_leave(&entry->claim, cookie);
-    if (claim_is_empty(&entry->claim))
-        bpf_map_delete_elem(&alias, wire);
+    if (claim_is_empty(&entry->claim) && bpf_map_delete_elem(&alias, wire) == 0)
+        count(COUNTER_ALIAS_DELETED, wire->family);
+}
+
+INLINE void count_joined(enum claim_result result, __u8 family)
+{
+    if (result == CLAIM_HELD)
+        return;
+    count(COUNTER_PROMOTE_SHARED, family);
+    if (result == CLAIM_CROWDED)
+        count(COUNTER_CLAIM_CROWDED, family);
 }
 
 INLINE void join_alias(const struct tuple_key *wire, __u64 cookie)
@@ -183,7 +209,7 @@ INLINE void join_alias(const struct tuple_key *wire, __u64 cookie)
     struct alias_entry *old = bpf_map_lookup_elem(&alias, wire);
 
     if (old)
-        join(&old->claim, &old->version_begin, cookie);
+        count_joined(join(&old->claim, &old->version_begin, cookie), wire->family);
 }
 
 INLINE long insert_alias(const struct alias_entry *new, const struct holder *holder)
@@ -220,26 +246,38 @@ NOINLINE void store_alias(const struct tuple_key *key, const struct holder *hold
     alias_key_of(entry, &new.key);
     r = insert_alias(&new, holder);
     if (r == 0)
-        count(COUNTER_ALIAS_STORED);
+        count(COUNTER_ALIAS_STORED, key->family);
     else if (r == -EEXIST)
         join_alias(&new.key, holder->cookie);
     else
-        note_full(COUNTER_ALIAS_INSERT_FAILED);
+        note_full(COUNTER_ALIAS_INSERT_FAILED, key->family);
 }
 
 /* Copy the pending SYN.  The map may give its element to another SYN meanwhile, half way through
  * the copy; the key is still found in the same place afterwards only if it did not.  Returns 1, or
  * 0 without a SYN. */
-INLINE int copy_pending(const struct pending_key *key, struct syn_record *ret_syn)
+INLINE int copy_pending(void *map, const struct pending_key *key, struct syn_record *ret_syn)
 {
-    struct syn_record *found = bpf_map_lookup_elem(&pending, key);
+    struct syn_record *found = bpf_map_lookup_elem(map, key);
     __u64 barrier = 0;
 
     if (!found)
         return 0;
     *ret_syn = *found;
     (void)__sync_val_compare_and_swap(&barrier, 0, 1); /* the copy comes before the second look */
-    return bpf_map_lookup_elem(&pending, key) == found;
+    return bpf_map_lookup_elem(map, key) == found;
+}
+
+INLINE void delete_pending(const struct pending_key *key)
+{
+    const struct capture_config *settings = get_settings();
+
+    if (settings && settings->keep_pending)
+        return;
+    if (bpf_map_delete_elem(&pending, key) == 0)
+        count(COUNTER_PENDING_TAKEN, key->family);
+    else
+        bpf_map_delete_elem(&pending_before, key);
 }
 
 enum promotion {
@@ -252,29 +290,73 @@ enum promotion {
 INLINE enum promotion share_live(const struct tuple_key *key, const struct holder *holder)
 {
     struct live_entry *old = bpf_map_lookup_elem(&live, key);
+    enum claim_result joined;
 
     if (!old)
         return PROMOTION_NONE;
     if (find_dead_owner(&old->claim, &old->scope, holder))
         return PROMOTION_OCCUPIED;
-    join(&old->claim, &old->version_begin, holder->cookie);
+    joined = join(&old->claim, &old->version_begin, holder->cookie);
+    count_joined(joined, key->family);
+    if (joined != CLAIM_HELD)
+        tell(WATCH_AMBIGUOUS, key, holder->scope.netns, 0);
     return PROMOTION_STORED;
 }
 
-/* Put the entry of an established socket into `live`. */
-INLINE enum promotion store_live(const struct live_entry *entry, const struct holder *holder)
+/* Of an entry that has just been put into `live`. */
+INLINE enum promotion count_stored(const struct live_entry *entry, __u32 isn)
 {
-    long r = bpf_map_update_elem(&live, &entry->key, entry, BPF_NOEXIST);
+    const struct tuple_key *key = &entry->key;
+    __u64 hash = source_hash_of(key);
 
-    if (r == 0) {
-        count(entry->has_syn ? COUNTER_PROMOTED : COUNTER_PROMOTE_NO_SYN);
-        return entry->has_syn && is_moved(&entry->syn, &entry->key) ? PROMOTION_MOVED
-                                                                    : PROMOTION_STORED;
+    count(COUNTER_LIVE_STORED, key->family);
+    tell(entry->has_syn ? WATCH_VERIFIED : WATCH_NO_SYN, key, entry->scope.netns, &entry->syn);
+    if (entry->has_syn) {
+        count(COUNTER_PROMOTED, key->family);
+        last_isn_begin_life(hash, isn);
+        return is_moved(&entry->syn, key) ? PROMOTION_MOVED : PROMOTION_STORED;
     }
+    count(COUNTER_PROMOTE_NO_SYN, key->family);
+    if (last_isn_differs(hash, isn))
+        count(COUNTER_PROMOTE_ISN_MISMATCH, key->family);
+    return PROMOTION_STORED;
+}
+
+/* The socket's entry may be there without a SYN: while one set of maps replaces another, the
+ * tracker of the old one comes first and does not know the SYNs of the new one.  Returns 1 when it
+ * has one now. */
+INLINE int complete(struct live_entry *entry, const struct holder *holder)
+{
+    struct live_entry *old = bpf_map_lookup_elem(&live, &entry->key);
+
+    if (!entry->has_syn || !old || old->has_syn || old->version_begin != holder->cookie)
+        return 0;
+    entry->claim = old->claim;
+    return bpf_map_update_elem(&live, &entry->key, entry, BPF_EXIST) == 0;
+}
+
+/* Put the entry of an established socket into `live`. */
+INLINE enum promotion store_live(struct live_entry *entry, __u32 isn, const struct holder *holder)
+{
+    const struct tuple_key *key = &entry->key;
+    long r = bpf_map_update_elem(&live, key, entry, BPF_NOEXIST);
+
+    if (r == 0 || (r == -EEXIST && complete(entry, holder)))
+        return count_stored(entry, isn);
     if (r == -EEXIST)
-        return share_live(&entry->key, holder);
-    note_full(COUNTER_LIVE_INSERT_FAILED);
+        return share_live(key, holder);
+    note_full(COUNTER_LIVE_INSERT_FAILED, key->family);
+    if (copy == 0)
+        tell(WATCH_MAP_FULL, key, holder->scope.netns, 0);
     return PROMOTION_NONE;
+}
+
+INLINE int is_captured(const struct tuple_key *key)
+{
+    const struct capture_config *settings = get_settings();
+
+    return settings && filter_destination(settings, key->destination,
+                                          bpf_ntohs(key->destination_port_be)) == FILTER_PASS;
 }
 
 NOINLINE enum promotion promote(const struct tcp_sock *tcp, const struct tuple_key *key,
@@ -291,34 +373,45 @@ NOINLINE enum promotion promote(const struct tcp_sock *tcp, const struct tuple_k
     enum promotion result;
 
     pending_key_of(tcp, key, &pending_key);
-    entry.has_syn = copy_pending(&pending_key, &entry.syn);
+    entry.has_syn = copy_pending(&pending, &pending_key, &entry.syn) ||
+                    copy_pending(&pending_before, &pending_key, &entry.syn);
     if (!entry.has_syn) {
         __builtin_memset(&entry.syn, 0, sizeof(entry.syn));
-        if (filter_destination(key->destination, bpf_ntohs(key->destination_port_be)) !=
-            FILTER_PASS)
+        if (!is_captured(key))
             return PROMOTION_NONE;
     }
-    result = store_live(&entry, holder);
+    result = store_live(&entry, pending_key.isn, holder);
     if (entry.has_syn && (result == PROMOTION_STORED || result == PROMOTION_MOVED))
-        bpf_map_delete_elem(&pending, &pending_key);
+        delete_pending(&pending_key);
     return result;
 }
 
-/* The alias goes first, so that whoever finds one finds the entry it means. */
-NOINLINE void release(const struct tuple_key *key, __u64 cookie)
+/* Its owner leaves an entry that has a SYN. */
+INLINE void end_syn(const struct live_entry *entry, const struct tuple_key *key, __u64 cookie)
 {
-    struct live_entry *entry = bpf_map_lookup_elem(&live, key);
     struct tuple_key wire;
 
-    if (!entry || !claim_has(&entry->claim, cookie))
+    last_isn_end_life(source_hash_of(key), entry->syn.isn);
+    if (!is_moved(&entry->syn, key))
         return;
-    if (entry->claim.owner == cookie && entry->has_syn && is_moved(&entry->syn, key)) {
-        alias_key_of(entry, &wire);
-        release_alias(&wire, cookie);
-    }
+    alias_key_of(entry, &wire);
+    release_alias(&wire, cookie);
+}
+
+/* The alias goes first, so that whoever finds one finds the entry it means.  Returns 0 when there
+ * was nothing of this socket. */
+NOINLINE int release(const struct tuple_key *key, __u64 cookie)
+{
+    struct live_entry *entry = bpf_map_lookup_elem(&live, key);
+
+    if (!entry || !claim_has(&entry->claim, cookie))
+        return 0;
+    if (entry->claim.owner == cookie && entry->has_syn)
+        end_syn(entry, key, cookie);
     claim_leave(&entry->claim, cookie);
     if (claim_is_empty(&entry->claim) && bpf_map_delete_elem(&live, key) == 0)
-        count(COUNTER_LIVE_DELETED);
+        count(COUNTER_LIVE_DELETED, key->family);
+    return 1;
 }
 
 NOINLINE void bury(const struct tuple_key *key, const struct holder *holder)
@@ -328,7 +421,7 @@ NOINLINE void bury(const struct tuple_key *key, const struct holder *holder)
 
     if (!dead)
         return;
-    count(COUNTER_LIVE_REPLACED);
+    count(COUNTER_LIVE_REPLACED, key->family);
     release(key, dead);
 }
 
@@ -343,6 +436,13 @@ INLINE void establish(const struct tcp_sock *tcp, const struct tuple_key *key,
     }
     if (result == PROMOTION_MOVED)
         store_alias(key, holder);
+}
+
+/* A socket that never got ESTABLISHED has no entry to miss. */
+INLINE void end_socket(const struct tuple_key *key, __u64 cookie, int from)
+{
+    if (!release(key, cookie) && copy == 0 && from != TCP_SYN_RECV && is_captured(key))
+        count(COUNTER_LIVE_DELETE_MISS, key->family);
 }
 
 /* Arguments of the tracepoint: the socket, the state it leaves, the state it enters. */
@@ -366,7 +466,7 @@ int capture_track(__u64 *args)
     if (established)
         establish(tcp, &key, &holder);
     else
-        release(&key, holder.cookie);
+        end_socket(&key, holder.cookie, from);
     return 0;
 }
 

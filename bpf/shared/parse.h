@@ -21,6 +21,7 @@
 
 #include <linux/types.h>
 
+#include "packet_layout.h"
 #include "record.h"
 
 /* The order matters: up to PARSE_NOT_SYN a packet is of no interest, from PARSE_SYN on parse_packet
@@ -29,6 +30,9 @@ enum parse_result {
     PARSE_NOT_IP = 0,
     PARSE_NOT_TCP,
     PARSE_NOT_SYN,
+    PARSE_UDP,           /* parse_packet.tcp is its UDP header; parse_datagram() looks into it */
+    PARSE_TUNNEL,        /* IP in IP or GRE, or what parse_datagram() cannot look into */
+    PARSE_LINK,          /* MPLS or PPPoE: there may be IP inside, which nobody looks for */
     PARSE_FRAGMENT,      /* of a TCP packet, the first one too, and IPv6 "atomic" ones */
     PARSE_BAD_IP_HEADER, /* version or lengths cannot be */
     PARSE_CUT_OFF,       /* the data ends before the TCP header does */
@@ -46,70 +50,14 @@ enum { PARSE_VLAN_TAGS_MAX = 2, PARSE_EXTENSIONS_MAX = 8 };
 
 /* Where things are.  The pointers are borrowed from the frame. */
 struct parse_packet {
+    const __u8 *start; /* of the frame */
     const __u8 *ip;
     const __u8 *tcp;
     const __u8 *end;   /* of the data at hand */
     __u32 link_length; /* bytes before the IP header */
     __u32 ip_header;   /* bytes of the IP header with options or extension headers */
-    __u8 version;      /* 4 or 6 */
+    __u8 version;      /* 4 or 6 as soon as it is known, for every result; else 0 */
     __u8 seen;         /* enum syn_seen, or-ed */
-};
-
-/* Offsets into the headers: IEEE 802.3 and 802.1Q, RFC 791, RFC 8200, RFC 9293. */
-enum {
-    PARSE_ETH_TYPE = 12,
-    PARSE_ETH_SIZE = 14,
-    PARSE_VLAN_TYPE = 2, /* from the tag's control information on */
-    PARSE_VLAN_SIZE = 4,
-
-    PARSE_IP4_TOS = 1,
-    PARSE_IP4_LENGTH = 2,
-    PARSE_IP4_ID = 4,
-    PARSE_IP4_FRAGMENT = 6,
-    PARSE_IP4_TTL = 8,
-    PARSE_IP4_PROTOCOL = 9,
-    PARSE_IP4_SOURCE = 12,
-    PARSE_IP4_DESTINATION = 16,
-    PARSE_IP4_SIZE = 20,
-
-    PARSE_IP6_LENGTH = 4,
-    PARSE_IP6_NEXT = 6,
-    PARSE_IP6_HOPS = 7,
-    PARSE_IP6_SOURCE = 8,
-    PARSE_IP6_DESTINATION = 24,
-    PARSE_IP6_SIZE = 40,
-    PARSE_IP6_EXTENSION_SIZE = 8, /* the smallest, and the unit of its length field */
-
-    PARSE_TCP_SOURCE = 0,
-    PARSE_TCP_DESTINATION = 2,
-    PARSE_TCP_SEQUENCE = 4,
-    PARSE_TCP_ACK = 8,
-    PARSE_TCP_OFFSET = 12,
-    PARSE_TCP_FLAGS = 13,
-    PARSE_TCP_WINDOW = 14,
-    PARSE_TCP_URGENT = 18,
-    PARSE_TCP_SIZE = 20,
-};
-
-enum {
-    PARSE_TYPE_IP4 = 0x0800,
-    PARSE_TYPE_IP6 = 0x86dd,
-    PARSE_TYPE_VLAN = 0x8100,
-    PARSE_TYPE_VLAN_PROVIDER = 0x88a8,
-    PARSE_TYPE_VLAN_OLD = 0x9100,
-
-    PARSE_PROTOCOL_HOP_BY_HOP = 0,
-    PARSE_PROTOCOL_TCP = 6,
-    PARSE_PROTOCOL_ROUTING = 43,
-    PARSE_PROTOCOL_FRAGMENT = 44,
-    PARSE_PROTOCOL_DESTINATION = 60,
-
-    PARSE_IP4_MORE_OR_OFFSET = 0x3fff, /* MF and the fragment offset: zero in a whole packet */
-
-    PARSE_FIN = 0x01,
-    PARSE_SYN_BIT = 0x02,
-    PARSE_RST = 0x04,
-    PARSE_ACK_BIT = 0x10,
 };
 
 #define PARSE_INLINE static inline __attribute__((always_inline))
@@ -194,14 +142,41 @@ PARSE_INLINE enum parse_result parse_tcp(const __u8 *tcp, struct parse_packet *p
     return PARSE_SYN;
 }
 
+/* No TCP, but perhaps a tunnel that has some inside. */
+PARSE_INLINE enum parse_result parse_no_tcp(__u8 protocol, const __u8 *at,
+                                            struct parse_packet *packet)
+{
+    if (protocol == PARSE_PROTOCOL_UDP && parse_fits(at, packet->end, PARSE_UDP_SIZE)) {
+        packet->tcp = at;
+        return PARSE_UDP;
+    }
+    return protocol == PARSE_PROTOCOL_IP4 || protocol == PARSE_PROTOCOL_IP6 ||
+                   protocol == PARSE_PROTOCOL_GRE
+               ? PARSE_TUNNEL
+               : PARSE_NOT_TCP;
+}
+
+/* Later fragments have no header behind that of IP. */
+PARSE_INLINE enum parse_result parse_ip4_no_tcp(const __u8 *ip, struct parse_packet *packet)
+{
+    __u32 header = (ip[0] & 0x0f) * 4;
+
+    if (ip[0] >> 4 != 4 || header < PARSE_IP4_SIZE ||
+        parse_be16(ip + PARSE_IP4_FRAGMENT) & PARSE_IP4_OFFSET)
+        return PARSE_NOT_TCP;
+    packet->ip_header = header;
+    return parse_no_tcp(ip[PARSE_IP4_PROTOCOL], ip + header, packet);
+}
+
 PARSE_INLINE enum parse_result parse_ip4(const __u8 *ip, struct parse_packet *packet)
 {
     __u32 header;
 
+    packet->version = 4;
     if (!parse_fits(ip, packet->end, PARSE_IP4_SIZE))
         return PARSE_CUT_OFF;
     if (ip[PARSE_IP4_PROTOCOL] != PARSE_PROTOCOL_TCP)
-        return PARSE_NOT_TCP;
+        return parse_ip4_no_tcp(ip, packet);
     header = (ip[0] & 0x0f) * 4;
     if (ip[0] >> 4 != 4 || header < PARSE_IP4_SIZE)
         return PARSE_BAD_IP_HEADER;
@@ -209,7 +184,6 @@ PARSE_INLINE enum parse_result parse_ip4(const __u8 *ip, struct parse_packet *pa
         return PARSE_FRAGMENT;
     packet->ip = ip;
     packet->ip_header = header;
-    packet->version = 4;
     return parse_tcp(ip + header, packet);
 }
 
@@ -245,22 +219,22 @@ PARSE_INLINE enum parse_result parse_ip6_extensions(const __u8 *ip, __u8 next,
             return PARSE_CUT_OFF;
         return at[0] == PARSE_PROTOCOL_TCP ? PARSE_FRAGMENT : PARSE_NOT_TCP;
     }
-    if (next != PARSE_PROTOCOL_TCP)
-        return parse_is_extension(next) ? PARSE_IPV6_TOO_DEEP : PARSE_NOT_TCP;
     packet->ip_header = header;
+    if (next != PARSE_PROTOCOL_TCP)
+        return parse_is_extension(next) ? PARSE_IPV6_TOO_DEEP : parse_no_tcp(next, at, packet);
     packet->seen |= SYN_SEEN_IPV6_EXTENSION;
     return parse_tcp(at, packet);
 }
 
 PARSE_INLINE enum parse_result parse_ip6(const __u8 *ip, struct parse_packet *packet)
 {
+    packet->version = 6;
     if (!parse_fits(ip, packet->end, PARSE_IP6_SIZE))
         return PARSE_CUT_OFF;
     if (ip[0] >> 4 != 6)
         return PARSE_BAD_IP_HEADER;
     packet->ip = ip;
     packet->ip_header = PARSE_IP6_SIZE;
-    packet->version = 6;
     if (ip[PARSE_IP6_NEXT] == PARSE_PROTOCOL_TCP)
         return parse_tcp(ip + PARSE_IP6_SIZE, packet);
     return parse_ip6_extensions(ip, ip[PARSE_IP6_NEXT], packet);
@@ -279,43 +253,53 @@ PARSE_INLINE enum parse_result parse_by_type(__u16 type, const __u8 *ip,
         return parse_ip4(ip, packet);
     if (type == PARSE_TYPE_IP6)
         return parse_ip6(ip, packet);
-    return PARSE_NOT_IP;
+    return type == PARSE_TYPE_MPLS || type == PARSE_TYPE_MPLS_MULTICAST || type == PARSE_TYPE_PPPOE
+               ? PARSE_LINK
+               : PARSE_NOT_IP;
 }
 
-PARSE_INLINE enum parse_result parse_tagged(const __u8 *data, __u16 type,
+/* `tags`: how many were before those that the frame begins with. */
+PARSE_INLINE enum parse_result parse_tagged(const __u8 *frame, __u16 type, __u8 tags,
                                             struct parse_packet *packet)
 {
-    const __u8 *at = data + PARSE_ETH_SIZE;
-    __u8 tags = 0;
+    const __u8 *at = frame + PARSE_ETH_SIZE;
 
-    for (int i = 0; i < PARSE_VLAN_TAGS_MAX && parse_is_vlan(type); i++) {
+    packet->link_length += PARSE_ETH_SIZE;
+    for (; tags < PARSE_VLAN_TAGS_MAX && parse_is_vlan(type); tags++) {
         if (!parse_fits(at, packet->end, PARSE_VLAN_SIZE))
             return PARSE_CUT_OFF;
         type = parse_be16(at + PARSE_VLAN_TYPE);
         at += PARSE_VLAN_SIZE;
-        tags++;
+        packet->link_length += PARSE_VLAN_SIZE;
     }
     if (parse_is_vlan(type))
         return PARSE_VLAN_TOO_DEEP;
-    packet->link_length = PARSE_ETH_SIZE + tags * PARSE_VLAN_SIZE;
-    packet->seen = tags == 1 ? SYN_SEEN_VLAN_1 : SYN_SEEN_VLAN_2;
+    packet->seen |= tags == 1 ? SYN_SEEN_VLAN_1 : SYN_SEEN_VLAN_2;
     return parse_by_type(type, at, packet);
 }
 
-/* Find the TCP header of a frame that starts with its Ethernet header. */
-PARSE_INLINE enum parse_result parse_ethernet(const void *data, const void *end,
-                                              struct parse_packet *ret_packet)
+/* An Ethernet frame at `frame`, which need not be where the data starts. */
+PARSE_INLINE enum parse_result parse_frame(const __u8 *frame, __u8 tags,
+                                           struct parse_packet *packet)
 {
-    const __u8 *at = (const __u8 *)data;
     __u16 type;
 
-    *ret_packet = (struct parse_packet){.end = (const __u8 *)end, .link_length = PARSE_ETH_SIZE};
-    if (!parse_fits(at, ret_packet->end, PARSE_ETH_SIZE))
+    if (!parse_fits(frame, packet->end, PARSE_ETH_SIZE))
         return PARSE_NOT_IP;
-    type = parse_be16(at + PARSE_ETH_TYPE);
-    if (parse_is_vlan(type))
-        return parse_tagged(at, type, ret_packet);
-    return parse_by_type(type, at + PARSE_ETH_SIZE, ret_packet);
+    type = parse_be16(frame + PARSE_ETH_TYPE);
+    if (tags || parse_is_vlan(type))
+        return parse_tagged(frame, type, tags, packet);
+    packet->link_length += PARSE_ETH_SIZE;
+    return parse_by_type(type, frame + PARSE_ETH_SIZE, packet);
+}
+
+/* Find the TCP header of a frame that starts with its Ethernet header.  `tags`: VLAN tags that have
+ * been taken out of it (0..1). */
+PARSE_INLINE enum parse_result parse_ethernet(const void *data, const void *end, __u8 tags,
+                                              struct parse_packet *ret_packet)
+{
+    *ret_packet = (struct parse_packet){.start = (const __u8 *)data, .end = (const __u8 *)end};
+    return parse_frame((const __u8 *)data, tags, ret_packet);
 }
 
 /* Same for data that starts with the IP header. */
@@ -324,7 +308,7 @@ PARSE_INLINE enum parse_result parse_ip(const void *data, const void *end,
 {
     const __u8 *ip = (const __u8 *)data;
 
-    *ret_packet = (struct parse_packet){.end = (const __u8 *)end};
+    *ret_packet = (struct parse_packet){.start = (const __u8 *)data, .end = (const __u8 *)end};
     if (!parse_fits(ip, ret_packet->end, 1))
         return PARSE_NOT_IP;
     if (ip[0] >> 4 == 4)
@@ -373,7 +357,7 @@ PARSE_INLINE enum parse_result parse_check(const struct parse_packet *packet, __
 PARSE_INLINE enum parse_result parse_syn_ethernet(const void *data, const void *end,
                                                   struct parse_packet *ret_packet)
 {
-    enum parse_result result = parse_ethernet(data, end, ret_packet);
+    enum parse_result result = parse_ethernet(data, end, 0, ret_packet);
 
     if (result != PARSE_SYN)
         return result;

@@ -158,33 +158,43 @@ struct captured_entry {
 _Static_assert(sizeof(struct captured_entry) == 160, "layout of captured_entry");
 
 /* `last_isn`: an array of LAST_ISN_CELLS cells, each the last SYN of the sources that hash to it.
- * For counting only (conflicts, ISN mismatches, SYNs on live tuples); a collision costs a count. */
+ * Hooks write it with each SYN that they store, the tracker when that one's connection is
+ * established and when it ends.  For counting only (SYN_CONFLICT, SYN_ON_LIVE,
+ * PROMOTE_ISN_MISMATCH): sources that meet in a cell, and CPUs that write it at once, cost a count.
+ */
 #define LAST_ISN_CELLS 65536
 struct last_isn {
     __u32 isn;
-    __u32 tag; /* rest of the hash of family, source and port; the lowest bit: it is live */
+    __u32 tag; /* rest of the hash of source and port, never 0 in use; lowest bit: it is live */
 };
 _Static_assert(sizeof(struct last_isn) == 8, "layout of last_isn");
 
-/* `limiter`: for each CPU, how many SYNs of a source were recorded in the present second.
+/* `limiter`: for each CPU, how many SYNs of a source it has stored in the present second.
  *
- * Two rows of cells, indexed by two seeded hashes of the source (IPv6: of its /64); a source is
- * over its limit when both of its cells are.  What bounds the damage:
+ * A source (IPv6: a /64) has one cell in each row, by seeded hashes that are independent of each
+ * other; a cell counts the SYNs of all sources that meet in it.  A SYN is skipped when every cell
+ * of its source has reached the limit, capture_config.syn_rate.  What bounds the damage:
  *
- *   - nobody is skipped while fewer than capture_config.calm_syns were recorded in this second;
+ *   - nobody is skipped while fewer than capture_config.calm_syns were stored in this second;
  *
- *   - nobody is skipped once a quarter of the cells of either row are over the limit: then the SYNs
- *     have random sources, the sketch tells nothing any more, and the LRU decides.  So a source
- *     that keeps its limit is skipped with a probability of at most 1/16. */
-#define LIMITER_ROWS  2
+ *   - nobody is skipped once a quarter of the cells of any row are crowded, that is have half of
+ *     the limit: then too many sources are busy, the cells tell nothing about one of them, and the
+ *     LRU decides alone.
+ *
+ * So nobody who does not know the seed can have a client skipped that keeps to half of its limit
+ * with a probability of 1/64 or more, whatever he sends: for that, others must have brought the
+ * client's cell to half of the limit in each of three rows, and in each row fewer than a quarter of
+ * the cells are so. */
+#define LIMITER_ROWS  3
 #define LIMITER_CELLS 2048
+#define LIMITER_MAX   65535 /* a higher limit is none: a cell counts no further */
 struct limiter {
-    __u64 second;             /* CLOCK_BOOTTIME / 2^30 ns */
-    __u32 recorded;           /* in this second */
-    __u32 over[LIMITER_ROWS]; /* cells over the limit in this second */
-    __u32 zero;
+    __u64 second;                             /* CLOCK_BOOTTIME / 2^30 ns */
+    __u32 stored;                             /* SYNs in this second */
+    __u32 crowded[LIMITER_ROWS];              /* cells in this second */
     __u32 cells[LIMITER_ROWS][LIMITER_CELLS]; /* second (low 16 bits) << 16 | count */
 };
+_Static_assert(sizeof(struct limiter) == 24600, "layout of limiter");
 
 /* `ports`: an array of 1024 __u64, one bit for each destination port: word port / 64, bit port
  * % 64.  All zero captures nothing. */
@@ -205,16 +215,19 @@ _Static_assert(sizeof(struct prefix_key) == 20, "layout of prefix_key");
 struct capture_config {
     __u32 enabled;
     __u32 use_prefixes;
-    __u32 tracked;     /* SYNs go to `pending` for the tracker; 0: to `captured` */
-    __u32 captured_ms; /* how long an entry of `captured` is good */
-    __u32 vxlan_port;  /* host order; 0: VXLAN is not looked into */
-    __u32 syn_rate;    /* SYNs of one source that one CPU records in a second; 0: no limit */
-    __u32 calm_syns;   /* below so many in a second and CPU there is no limit either */
-    __u32 node_hops;   /* routers inside the node, between its wire and the sockets of another
-                          namespace than the agent's; for readers */
+    __u32 tracked;      /* SYNs go to `pending` for the tracker; 0: to `captured` */
+    __u32 captured_ms;  /* how long an entry of `captured` is good */
+    __u32 vxlan_port;   /* host order; 0: VXLAN is not looked into */
+    __u32 syn_rate;     /* SYNs of one source that one CPU stores in a second; 0: no limit */
+    __u32 calm_syns;    /* below so many in a second and CPU there is no limit either */
+    __u32 node_hops;    /* routers inside the node, between its wire and the sockets of another
+                           namespace than the agent's; for readers */
+    __u32 keep_pending; /* promoted SYNs stay in `pending`, for the trackers of another set of maps
+                           as well: while one set replaces another */
+    __u32 zero;
     __u64 limiter_seed;
 };
-_Static_assert(sizeof(struct capture_config) == 40, "layout of capture_config");
+_Static_assert(sizeof(struct capture_config) == 48, "layout of capture_config");
 
 #define META_MAGIC 0x53594e41u /* "SYNA" */
 
@@ -284,13 +297,16 @@ enum capture_counter {
     /* by the hooks */
     COUNTER_SYN_SEEN = 0, /* SYNs that passed the port and prefix filters, sound or not */
     COUNTER_SYN_STORED,
-    COUNTER_SYN_RETRANSMIT, /* same source and ISN already pending: the first one is kept */
-    COUNTER_SYN_CONFLICT,   /* another ISN than the last SYN of that source and port (last_isn) */
-    COUNTER_SYN_ON_LIVE,    /* the same while that one's connection lives */
+    COUNTER_SYN_RETRANSMIT, /* same source and ISN already stored, by this hook or one before it:
+                               the first one is kept */
+    COUNTER_SYN_CONFLICT, /* another ISN than the last SYN of that source and port, whose handshake
+                             has not ended (last_isn); it is stored beside the first one, or
+                             without tracking not at all */
+    COUNTER_SYN_ON_LIVE,  /* the same while that one's connection lives */
     COUNTER_SYN_FILTERED_PORT,
     COUNTER_SYN_FILTERED_PREFIX,
     COUNTER_SYN_RATE_SKIPPED,
-    COUNTER_SYN_RATE_ALLOWED, /* recorded while the limiter was asked (not calm) */
+    COUNTER_SYN_RATE_ALLOWED, /* stored while the limiter was asked (not calm) */
     COUNTER_SYN_INSERT_NO_MEMORY,
     COUNTER_SYN_INSERT_FAILED, /* for another reason */
     COUNTER_SYN_BAD_FLAGS,     /* SYN together with FIN or RST */
@@ -304,9 +320,9 @@ enum capture_counter {
     COUNTER_IPV6_EXTENSION,    /* SYNs behind extension headers that were walked */
     COUNTER_IPV6_TOO_DEEP,     /* more extension headers than the parser walks */
     COUNTER_VLAN_TOO_DEEP,     /* a third VLAN tag */
-    COUNTER_TUNNEL_UNPARSED,   /* IP in IP, GRE, Geneve, VXLAN that is not looked into */
-    COUNTER_TUNNEL_PARSED,     /* SYNs found inside VXLAN */
-    COUNTER_LINK_UNPARSED,     /* MPLS, PPPoE */
+    COUNTER_TUNNEL_UNPARSED,   /* IP in IP, GRE, Geneve, VXLAN that is not looked into: packets */
+    COUNTER_TUNNEL_PARSED,     /* of SYN_SEEN those inside VXLAN */
+    COUNTER_LINK_UNPARSED,     /* MPLS, PPPoE: packets */
     /* by the tracker */
     COUNTER_PROMOTED,             /* pending -> live */
     COUNTER_PENDING_TAKEN,        /* entries that left `pending` this way */
@@ -317,7 +333,10 @@ enum capture_counter {
     COUNTER_LIVE_STORED,
     COUNTER_LIVE_INSERT_FAILED, /* map full */
     COUNTER_LIVE_DELETED,
-    COUNTER_LIVE_DELETE_MISS, /* CLOSE of a captured destination whose entry was not there */
+    COUNTER_LIVE_DELETE_MISS, /* CLOSE on a captured port without an entry: of a connection older
+                                 than the capture, or one that `live` had no room for; where all
+                                 ports are captured, also of each connection that this host opened
+                               */
     COUNTER_LIVE_REPLACED,    /* a socket of the same scope has the tuple now: the first one's close
                                  was not seen */
     COUNTER_ALIAS_STORED,
@@ -327,7 +346,8 @@ enum capture_counter {
     COUNTER_COUNT_,
 };
 
-/* The value of `counters`, for each CPU; its index is counters_index(). */
+/* The value of `counters`, for each CPU; its index is counters_index().  What is not known to be
+ * IPv6 is counted with IPv4. */
 struct capture_counters {
     __u64 values[COUNTER_COUNT_];
 };
