@@ -44,7 +44,10 @@ static void add_refusal(struct probe_report *report, const char *id, int error,
         return;
     }
     *ret_try = (struct probe_try){.ok = PROBE_NO, .error = error};
-    check = probe_add(report, id, PROBE_NO, "%s", diag->text[0] ? diag->text : strerror(-error));
+    check = probe_add(report, id, PROBE_NO, "%s",
+                      error == -E2BIG ? "the kernel's verifier finds the program too complex"
+                      : diag->text[0] ? diag->text
+                                      : strerror(-error));
     if (error == -EPERM)
         probe_fix(check, "see the checks lockdown, seccomp, lsm and memlock");
     else if (error == -ENOMEM)

@@ -5,6 +5,7 @@
 import json
 
 from _cases import *
+from _control_group import control_group
 from _foreign import SYS_BPF, SYS_REBOOT, occupy_cgroup, occupy_xdp, refuse
 
 LOADS = ("load_xdp", "load_tcx", "load_cgroup", "load_tracking")
@@ -238,14 +239,10 @@ def control_groups(cases):
     found = Findings(before=space.inside())
     cases.equal("nsenter does not hide it", found.verdict, (0, "tracked"))
 
-    own = os.path.join(root, f"synauthz-test-{os.urandom(4).hex()}")
-    os.mkdir(own)
-    try:
+    with control_group() as own:
         occupy_cgroup(own)
         there = ("mkdir -p /run/lab/groups", f"mount --bind {own} /run/lab/groups", f"umount -l {root}")
         found = Findings(before=script(*there))
-    finally:
-        os.rmdir(own)
     cases.check("a program that allows no other: it is said", found.ok("attach_cgroup") is False, found.checks)
     cases.equal("a program that allows no other: auto takes none", found.all["mode"]["cgroups"]["hook"], None)
 
