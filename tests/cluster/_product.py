@@ -8,14 +8,13 @@ import _check
 from _cases import SCRATCH, SOCKET, Program, find_synauthz
 from _world import DEVICE, MASQUERADE_PORT, SERVICE_PORT, SIDECAR_PORT, VXLAN_PORT, WEB_PORT
 
-MODES = ("auto", "xdp", "xdp-generic", "tcx", "cgroup")
 # What capture has to be told: the port on the wire and, for the hook behind NAT, the one that it was turned into.
 PORTS = (WEB_PORT, SIDECAR_PORT, SERVICE_PORT, MASQUERADE_PORT)
 POLICY = """\
 version: 1
 rules:
   - id: seen
-    when: {fingerprint.state: verified}
+    when: {fingerprint.state: [verified, captured]}
     then: continue
     request_headers: {set: {x-tcp-p0f: "%{p0f}", x-tcp-distance: "%{tcp.distance}"}}
   - id: let-in
@@ -43,9 +42,11 @@ class Seen:
 class Agent:
     def __init__(self, world, mode, *options, vxlan=True, wait=True):
         self.world = world
-        argv = [find_synauthz(), "agent", "--capture", mode, "--interface", DEVICE]
-        argv += ["--port", ",".join(map(str, PORTS)), "--cgroup", world.cgroup.sub("pods"), *options]
-        argv += ["--vxlan-port", str(VXLAN_PORT)] if vxlan else []
+        argv = [find_synauthz(), "agent", "--capture", mode, "--port", ",".join(map(str, PORTS)), *options]
+        if mode != "cgroup":
+            argv += ["--interface", DEVICE, *(("--vxlan-port", str(VXLAN_PORT)) if vxlan else ())]
+        if mode in ("auto", "cgroup"):
+            argv += ["--cgroup", world.cgroup.sub("pods")]
         self.program = Program("agent", world.space["node"].inside(*argv))
         if wait:
             self.program.wait_for("ready")

@@ -56,7 +56,7 @@ ROWS = (
         1,
         2,
         client="remote",
-        why="on the node's device with `--vxlan-port` only; the distance is the inner packet's",
+        why="on the node's device with `--vxlan-port` only; TTL and signature are the inner packet's",
     ),
     Row(
         "redirect",
@@ -65,7 +65,7 @@ ROWS = (
         1,
         2,
         sidecar=True,
-        why="Envoy reports the port before REDIRECT, its socket has 15006",
+        why="Envoy reports the port before REDIRECT; its socket, and the control groups' hook, have 15006",
     ),
     Row("tproxy", "sidecar, TPROXY", "tproxy", 1, 2, sidecar=True, transparent=True),
     Row(
@@ -74,7 +74,7 @@ ROWS = (
         "direct",
         1,
         1,
-        why="no router between the node's device and the pod: the distance is the same",
+        why="no router of the node is passed, so `--node-hops 0` is right for the control groups",
     ),
     Row("syn-cookies", "SYN cookies", "cookies", 1, 2),
     Row("earlier-listener", "listener older than the agent", "neighbour", 1, 2, early=True),

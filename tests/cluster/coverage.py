@@ -11,22 +11,79 @@ and signature, of which only the TTL may differ, by the routers between.
 docs/coverage.md is made from what was measured; with --write it is written, else it must be what it would be.
 """
 
+import dataclasses
 import difflib
+import json
 import os
 import sys
 
 from _cluster import *
 
 DOCUMENT = os.path.join(ROOT, "docs/coverage.md")
-WIRE_HOOKS = {"xdp": "xdp", "xdp-generic": "xdp", "tcx": "tcx", "auto": "xdp"}  # mode: hook on the node's device
-NOT_SEEN = ("missing", "no_syn", None)
+NODE_HOPS = 1  # the agent's default
+TEXT = """\
+# Where the client's SYN is seen
+
+Measured, not written: `tests/cluster/coverage.py --write` makes this page, and every run of the tests compares it with
+what it measures. Each cell stands for one connection over IPv4 and one over IPv6 in a cluster of network namespaces,
+from a real client to a real `accept()`, asked about with the addresses that Envoy reports. The columns are the agent's
+`--capture`.
+
+{table}
+
+- `verified, xdp +1`: the kernel's socket has proved that this SYN is the connection's. It was recorded by XDP, and to
+  a policy its `tcp.distance` is 1. The client's own device is the judge: sequence number and p0f signature are those
+  of the packet that left it, but for the TTL, which counts the routers up to the hook.
+- `captured`: on hosts whose kernel lets nobody follow sockets (here: `--tracking off`), a recent SYN of that tuple. Which
+  namespace it went to is not known there, so `--node-hops` does nothing.
+- `missing`: the server says that it does not know, and the policy decides. No mode shows another client's SYN.
+
+`auto` takes the node's devices and the control groups. Where both see a SYN the outer one keeps it. Where only the
+control groups do, the routers inside the node are in the TTL; `--node-hops` (1) takes them off the distance.
+
+{notes}
+
+The agent ran with `--interface eth0`, the node's only device to the outside, with `--cgroup`, the pods', with
+`--vxlan-port {vxlan}` and with the ports {ports}: those of the pods, the sidecar's, which the control groups' hook sees
+behind REDIRECT, and the node's, which the devices' hooks see in front of DNAT.
+"""
 
 
-def expected(row, mode):
-    """(state, reason, hook) that this way has in this mode."""
-    if row.wire is not None and mode in WIRE_HOOKS:
-        return "verified", "-", WIRE_HOOKS[mode]
-    return ("verified", "-", "cgroup") if mode in ("auto", "cgroup") else NOT_SEEN
+@dataclasses.dataclass(frozen=True)
+class Mode:
+    """How the agent runs.  `device`: the hook that it then has on the node's device."""
+
+    title: str
+    capture: str
+    device: str | None
+    cgroups: bool = False
+    tracked: bool = True
+    vxlan: bool = True
+
+    def options(self):
+        return () if self.tracked else ("--tracking", "off")
+
+    def expect(self, row):
+        """(state, reason, hook) of this way."""
+        state = ("verified", "-") if self.tracked else ("captured", "untracked")
+        if self.device and row.wire is not None and (self.vxlan or row.id != "vxlan"):
+            if self.tracked or not row.service:  # nobody follows the destination through NAT
+                return *state, self.device
+        if self.cgroups:
+            return *state, "cgroup"
+        return "missing", "no_syn" if self.tracked else "not_seen", None
+
+
+AUTO = Mode("`auto`", "auto", "xdp", True)
+NO_VXLAN = Mode("`auto`, no `--vxlan-port`", "auto", "xdp", True, vxlan=False)
+MODES = (
+    AUTO,
+    Mode("`xdp`", "xdp", "xdp"),
+    Mode("`xdp-generic`", "xdp-generic", "xdp"),
+    Mode("`tcx`", "tcx", "tcx"),
+    Mode("`cgroup`", "cgroup", None, True),
+    Mode("`auto`, not tracked", "auto", "xdp", True, tracked=False),
+)
 
 
 class Measured:
@@ -34,21 +91,24 @@ class Measured:
 
     def __init__(self, row, family, mode, flow, seen):
         self.row, self.family, self.mode, self.flow, self.seen = row, family, mode, flow, seen
-        self.name = f"{mode}: {row.id}, {family}"
+        self.name = f"{mode.title.replace('`', '')}: {row.id}, {family}"
 
     def outcome(self):
         return self.seen.state, self.seen.reason, self.seen.hook
 
     def judge(self, cases, truth):
-        cases.equal(f"{self.name}: the documented state", self.outcome(), expected(self.row, self.mode))
+        cases.equal(f"{self.name}: the documented state", self.outcome(), self.mode.expect(self.row))
         syn = truth[self.row.client].get(self.flow)
         if not cases.check(f"{self.name}: p0f saw the client's SYN", syn, self.flow):
             return
-        if self.seen.state != "verified":
+        if self.seen.hook is None:
             cases.equal(f"{self.name}: nothing is said of what was not seen", self.said(), (None, None, None, None))
             return
-        hops = self.row.socket if self.seen.hook == "cgroup" else self.row.wire
-        wanted = (syn.after(hops), hops, syn.isn, syn.after(hops))
+        inside = self.seen.hook == "cgroup"
+        hops = self.row.socket if inside else self.row.wire
+        # Without a socket nobody knows in which namespace the SYN was seen, so nothing is taken off.
+        distance = max(hops - NODE_HOPS, 0) if inside and self.mode.tracked else hops
+        wanted = (syn.after(hops), distance, syn.isn, syn.after(hops))
         cases.equal(f"{self.name}: it is the client's SYN", self.said(), wanted)
 
     def said(self):
@@ -58,7 +118,7 @@ class Measured:
 def measure(world, mode):
     """All rows with one mode; the hooks are gone afterwards."""
     listeners = Listeners(world).open(early=True)
-    agent = Agent(world, mode)
+    agent = Agent(world, mode.capture, *mode.options(), vxlan=mode.vxlan)
     server = Server(world)
     listeners.open()
     connections = [(row, family, *listeners.connect(row, family)) for row in ROWS for family in FAMILIES]
@@ -85,59 +145,51 @@ def cell(measured):
 
 def text_of(measured):
     seen = measured.seen
-    if seen.state != "verified":
+    if seen.hook is None:
         return f"{seen.state}: `{seen.reason}`"
-    return f"verified, {seen.hook} +{seen.distance}"
+    return f"{seen.state}, {seen.hook} +{seen.distance}"
 
 
 def document(measured):
     def find(row, mode):
         return [one for one in measured if one.row is row and one.mode == mode]
 
-    lines = [
-        "# Where the client's SYN is seen",
-        "",
-        "Measured, not written: `tests/cluster/coverage.py --write` makes this page, and every run of the tests "
-        "compares it with what it measures.",
-        "Each cell is a connection over IPv4 and one over IPv6 in a cluster of network namespaces, from a real client "
-        "to a real `accept()`, asked about with the addresses that Envoy would report.",
-        "",
-        "`verified, xdp +1`: the kernel's socket has proved that this SYN is the connection's; it was recorded by XDP, "
-        "one router behind the client. The client's own device is the judge: sequence number and p0f signature are "
-        "those of the packet that left it.",
-        "`missing`: the server says that it does not know; a policy decides what then happens. No mode ever shows "
-        "another client's SYN.",
-        "",
-        f"| the connection's way | {' | '.join(f'`{mode}`' for mode in MODES)} |",
+    table = [
+        f"| the connection's way | {' | '.join(mode.title for mode in MODES)} |",
         f"|---|{'---|' * len(MODES)}",
+        *(f"| {row.way} | {' | '.join(cell(find(row, mode)) for mode in MODES)} |" for row in ROWS),
     ]
-    for row in ROWS:
-        lines.append(f"| {row.way} | {' | '.join(cell(find(row, mode)) for mode in MODES)} |")
-    lines += ["", *(f"- {row.way}: {row.why}." for row in ROWS if row.why)]
-    lines += [
-        "",
-        "The agent ran with `--interface eth0` (the node's only device to the outside), `--cgroup` (the pods'), "
-        f"`--vxlan-port {VXLAN_PORT}` and the ports {', '.join(map(str, PORTS))}: those of the pods, the sidecar's, "
-        "which the control groups' hook sees behind REDIRECT, and the node's own, which the devices' hooks see in "
-        "front of DNAT.",
-        "",
-        "`auto` takes the device and the control groups; where both see a SYN the outer one keeps it, so its distance "
-        "is the one to the node. Where only the control groups see it, the node's own routers are in the distance, "
-        "which `--node-hops` takes off again.",
-        "",
-    ]
-    return "\n".join(lines)
+    notes = [f"- **{row.way}**: {row.why}." for row in ROWS if row.why]
+    ports = ", ".join(map(str, PORTS))
+    return TEXT.format(table="\n".join(table), notes="\n".join(notes), vxlan=VXLAN_PORT, ports=ports)
 
 
 def compare(cases, text):
     if "--write" in sys.argv[1:] and not cases.failed:
         with open(DOCUMENT, "w") as file:
             file.write(text)
-    with open(DOCUMENT) as file:
-        before = file.read()
+    before = ""
+    if os.path.exists(DOCUMENT):
+        with open(DOCUMENT) as file:
+            before = file.read()
     difference = "".join(difflib.unified_diff(before.splitlines(True), text.splitlines(True), "committed", "measured"))
     cases.check("docs/coverage.md is what was measured", not difference, "\n" + difference)
     print(difference, end="")
+
+
+def doctor(world):
+    """{row: (state, hook)}: what `doctor` says of this node, before anything runs there."""
+    argv = world.space["node"].inside(find_synauthz(), "doctor", "--interface", DEVICE, "-o", "json")
+    said = json.loads(subprocess.run(argv, text=True, check=True, stdout=subprocess.PIPE).stdout)
+    return {way["row"]: (way["state"], way["hook"]) for way in said["coverage"]}
+
+
+def compare_doctor(cases, predicted, measured):
+    """`doctor` knows no overlay's port, so it tells what an agent without one would see."""
+    for one in measured:
+        if one.mode is NO_VXLAN:
+            now = one.seen.state, one.seen.hook
+            cases.equal(f"doctor: {one.row.id}, {one.family}", predicted.get(one.row.id), now)
 
 
 def cover(cases):
@@ -145,12 +197,14 @@ def cover(cases):
     recordings = {name: Recording(world.space[name], "lo" if name == "web" else DEVICE) for name in CLIENTS_OF_ROWS}
     for recording in recordings.values():
         recording.wait()
-    measured = [one for mode in MODES for one in measure(world, mode)]
+    predicted = doctor(world)
+    measured = [one for mode in (*MODES, NO_VXLAN) for one in measure(world, mode)]
     truth = {name: recording.syns() for name, recording in recordings.items()}
     for one in measured:
         one.judge(cases, truth)
+    compare_doctor(cases, predicted, measured)
     compare(cases, document(measured))
-    cases.check("SYN cookies were really used", world.cookies_accepted() >= 2 * len(MODES))
+    cases.check("SYN cookies were really used", world.cookies_accepted() >= len(FAMILIES) * (len(MODES) + 1))
 
 
 run_cluster(cover)

@@ -64,6 +64,13 @@ class Ways:
         flow, accepted = self.connect("web", self.world.of_pod(family, "web"))
         self.claim(f"{name}: node hops", flow, self.server.ask(accepted), 2 if mode == "cgroup" else 1, 1)
 
+    def no_node_hops(self, name, _mode, family):
+        """As for pods that get their packets by bpf_redirect_peer."""
+        flow, accepted = self.connect("direct", self.world.of_pod(family, "direct"))
+        self.claim(f"{name}: no node hops, past the routing", flow, self.server.ask(accepted), 1, 1)
+        flow, accepted = self.connect("web", self.world.of_pod(family, "web"))
+        self.claim(f"{name}: no node hops, routed", flow, self.server.ask(accepted), 2, 2)
+
     def host_network(self, name, _mode, family):
         """A listener of the node itself: its own routers are not in between, so nothing is taken off."""
         flow, accepted = self.connect("node", self.world.of_node(family))
@@ -103,10 +110,10 @@ def without_mapping(address):
 
 def drive(cases):
     ways = Ways(cases, World())
-    hops = ("--node-hops", "1")
     usual = ways.dual_stack, ways.node_hops, ways.host_network, ways.through_another_node
-    ways.run("cgroup", *usual, ways.one_tuple_in_two_pods, options=hops)
-    ways.run("auto", *usual, options=hops)
+    ways.run("cgroup", *usual, ways.one_tuple_in_two_pods, options=("--node-hops", "1"))
+    ways.run("cgroup", ways.no_node_hops, options=("--node-hops", "0"))
+    ways.run("auto", *usual)
     ways.run("xdp", ways.dual_stack, ways.host_network, ways.unseen_overlay, vxlan=False)
     ways.judge()
 
