@@ -29,6 +29,8 @@ Program = collections.namedtuple("Program", "returns value why")
 
 PROGRAMS = {  # by the section that says what they are attached to
     "xdp": Program("XDP_PASS", 2, "reads each packet; XDP_PASS hands it on, anything else (0 too) would not"),
+    "tc": Program("TC_ACT_UNSPEC", -1, "reads each packet; -1, tcx' TCX_NEXT, leaves it to whoever comes next"),
+    "cgroup_skb/ingress": Program("1", 1, "reads each packet for a socket; 1 lets it through, 0 would not"),
     "tp_btf/inet_sock_set_state": Program("0", 0, "is told that a socket changes; the kernel ignores its answer"),
     "tp_btf/tcp_destroy_sock": Program("0", 0, "is told that a socket ends; the kernel ignores its answer"),
 }
@@ -48,6 +50,8 @@ HELPERS = {
     3: ("bpf_map_delete_elem", "writes maps"),
     46: ("bpf_get_socket_cookie", "a socket's number; the kernel may draw it now"),
     125: ("bpf_ktime_get_boot_ns", "a clock"),
+    131: ("bpf_ringbuf_reserve", "takes room in a map of the kind that is a queue"),
+    132: ("bpf_ringbuf_submit", "hands that over to its reader"),
     137: ("bpf_skc_to_tcp_sock", "the same socket by another type, still read-only"),
     188: ("bpf_xdp_get_buff_len", "the length of the packet"),
 }
@@ -176,8 +180,11 @@ def source_returns(tree):
     for name in missing:
         yield f"no program in section {name} found"
     yield from matches(kernel_code(tree), r"^[ \t]*#.*\breturn\b", "a macro that returns cannot be read")
-    verdicts = r"\bXDP_(?!PASS\b)[A-Z]\w*|(?<!return )\bXDP_PASS\b"
-    yield from matches(kernel_code(tree), verdicts, "only `return XDP_PASS`")
+    for name in ("XDP_PASS", "TC_ACT_UNSPEC"):
+        prefix, _, allowed = name.rpartition("_")
+        verdicts = rf"\b{prefix}_(?!{allowed}\b)[A-Z]\w*|(?<!return )\b{name}\b"
+        yield from matches(kernel_code(tree), verdicts, f"only `return {name}`")
+    yield from matches(kernel_code(tree), r"\b(TCX|SK)_[A-Z]+\b", "a verdict by another name")
 
 
 @check(SOURCE_CHECKS, "each program says its licence")
@@ -357,7 +364,7 @@ def object_licence(elf):
 
 # ---------------------------------------------------------------------------------------------------- what is refused
 
-XDP, TRACK = "bpf/prog/xdp.bpf.c", "bpf/prog/track.bpf.c"
+XDP, TCX, CGROUP, TRACK = (f"bpf/prog/{name}.bpf.c" for name in ("xdp", "tcx", "cgroup", "track"))
 HOST, SETTINGS = "bpf/host/objects.c", "authz/cli/serve_settings.c"
 
 # A change of one source, what the sources are then refused with, and the object.  "": it is not seen there, or does not
@@ -365,10 +372,17 @@ HOST, SETTINGS = "bpf/host/objects.c", "authz/cli/serve_settings.c"
 Change = collections.namedtuple("Change", "name path before after source object")
 
 
+FIRST = "    if (find_syn(data, end, 0, SYN_HOOK_XDP, &place))\n"
+
+
 def in_xdp(name, code, source, elf):
     """Code put into the XDP program."""
-    first = "    if (result <= PARSE_NOT_SYN)\n"
-    return Change(name, XDP, first, f"    {code}\n{first}", source, elf)
+    return Change(name, XDP, FIRST, f"    {code}\n{FIRST}", source, elf)
+
+
+def in_tcx(name, code, source, elf):
+    first = FIRST.replace("0, SYN_HOOK_XDP", "ctx->vlan_present != 0, SYN_HOOK_TCX")
+    return Change(name, TCX, first, f"    {code}\n{first}", source, elf)
 
 
 def for_sec(name, code, source, elf):
@@ -389,26 +403,33 @@ int operate(struct bpf_sock_ops *ctx)
 
 """
 KERNEL_FUNCTION = "extern void kick(void) __ksym;\n    kick();"
-KERNEL_VARIABLE = "extern int HZ __kconfig;\n    count(HZ);"
+KERNEL_VARIABLE = "extern int HZ __kconfig;\n    count(HZ, 4);"
 HOLDER = "    holder_of(tcp, sk, &holder);"  # in the tracing program
 SET_OPTION = "    bpf_setsockopt(tcp, 6, 1, &holder, 4);"
 CHANGES = (
     verdict("return 0 in XDP", "return 0;", "returns 0", "returns 0"),
     verdict("a packet is dropped", "return XDP_DROP;", "returns XDP_DROP", "returns 1"),
-    verdict("a verdict is computed", "return result;", "returns result", "something computed"),
-    verdict("the argument is a verdict", "return own ? XDP_PASS : (long)ctx;", "returns own ?", "something computed"),
-    verdict("a verdict is chosen", "return own ? XDP_PASS : XDP_TX;", "returns own ?", "returns 3"),
+    verdict("a verdict is computed", "return place.tcp;", "returns place", "something computed"),
+    verdict("the argument is a verdict", "return data ? XDP_PASS : (long)ctx;", "returns data ?", "something computed"),
+    verdict("a verdict is chosen", "return end > data ? XDP_PASS : XDP_TX;", "returns end >", "returns 3"),
+    Change("return 0 in tcx", TCX, "return TC_ACT_UNSPEC;", "return 0;", "returns 0", "returns 0"),
+    Change("tcx drops", TCX, "return TC_ACT_UNSPEC;", "return TC_ACT_SHOT;", "returns TC_ACT_SHOT", "returns 2"),
+    Change("return 0 in cgroup_skb", CGROUP, "return 1;", "return 0;", "returns 0", "returns 0"),
     for_sec("a macro returns", '#define DONE(x) return x\nSEC("xdp")', "a macro that returns", ""),
     for_sec("XDP_PASS means another", '#define XDP_PASS 1\nSEC("xdp")', "only `return XDP_PASS`", "returns 1"),
     Change("tracing returns 1", TRACK, f"return 0;\n{HOLDER}", f"return 1;\n{HOLDER}", "returns 1", "returns 1"),
-    in_xdp("bpf_xdp_store_bytes", "bpf_xdp_store_bytes(ctx, 0, &result, 1);", "bpf_xdp_store_bytes is", "helper 190 "),
+    in_xdp("bpf_xdp_store_bytes", "bpf_xdp_store_bytes(ctx, 0, &place, 1);", "bpf_xdp_store_bytes is", "helper 190 "),
     in_xdp("bpf_xdp_adjust_head", "bpf_xdp_adjust_head(ctx, 4);", "bpf_xdp_adjust_head is", "helper 44 "),
+    in_tcx("bpf_skb_store_bytes", "bpf_skb_store_bytes(ctx, 0, &place, 1, 0);", "bpf_skb_store_bytes is", "helper 9 "),
+    in_tcx("bpf_skb_pull_data", "bpf_skb_pull_data(ctx, 64);", "bpf_skb_pull_data is", "helper 39 "),
+    in_tcx("a kernel function in tcx", KERNEL_FUNCTION, "only SEC() chooses", "kick is of somewhere"),
     in_xdp("bpf_redirect", "bpf_redirect(1, 0);", "bpf_redirect is", "helper 23 "),
     in_xdp("a tail call", "bpf_tail_call(ctx, &ports, 0);", "bpf_tail_call is", "helper 12 "),
     in_xdp("a helper by its number", "((long (*)(int, long))23)(1, 0);", "", "helper 23 "),
     Change("bpf_setsockopt", TRACK, HOLDER, f"{SET_OPTION}\n{HOLDER}", "bpf_setsockopt is", "helper 49 "),
     in_xdp("a kernel function", KERNEL_FUNCTION, "only SEC() chooses", "kick is of somewhere"),
     in_xdp("a kernel variable", KERNEL_VARIABLE, "only SEC() chooses", "HZ is of somewhere"),
+    Change('SEC("?tc")', TCX, 'SEC("tc")', 'SEC("?tc")', "section ?tc is", "section ?tc is"),
     for_sec('SEC("?xdp")', 'SEC("?xdp")', "section ?xdp is", "section ?xdp is"),
     for_sec("SEC(MACRO)", '#define HOOK "?xdp"\nSEC(HOOK)', "can be read", "section ?xdp is"),
     for_sec("SEC() of two parts", 'SEC("?x" "dp")', "can be read", "section ?xdp is"),
@@ -417,8 +438,8 @@ CHANGES = (
     for_sec("no SEC()", '__attribute__((section("xdp.frags"), used))', "only SEC() chooses", "section xdp.frags is"),
     for_sec("a sockops program", SOCKOPS + 'SEC("xdp")', "section sockops is", "section sockops is"),
     for_sec("no program", "", "no program in section xdp", "there is no program"),
-    Change("code from elsewhere", XDP, '"filter.h"', '"../host/filter.h"', "neither ours nor", ""),
-    Change("code by another directive", XDP, '#include "filter.h"', '#import "filter.h"', "a directive", ""),
+    Change("code from elsewhere", XDP, '"capture.h"', '"../host/capture.h"', "neither ours nor", ""),
+    Change("code by another directive", XDP, '#include "capture.h"', '#import "capture.h"', "a directive", ""),
     in_xdp("data that is written", "static volatile int n;\n    n++;", "", "section .bss is"),
     in_xdp("data that is set and written", "static volatile int n = 1;\n    n++;", "", "section .data is"),
     Change("another licence", XDP, LICENCE, "MIT", "expected one SEC", "licence"),
@@ -565,7 +586,7 @@ def check_objects(report, tree, objects):
 
 
 def check_broken_objects(report, tree, compiler):
-    for path in (XDP, TRACK):
+    for path in (XDP, TCX, CGROUP, TRACK):
         report.case(f"accepted as it is: {path}", try_unchanged, compiler, tree, path)
     for change in CHANGES:
         if change.object:
