@@ -2,10 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures synauthz against floors of the same run.
 
-usage: bench/run [PART...] [--json FILE]     (root; a whole run takes three to five minutes)
+usage: bench/run [PART...] [--json FILE]     (root; a whole run takes five to eight minutes)
 
   check      CPU time of a Check, against a C-core server that answers without looking
   packet     time of a packet in the XDP program, against a no-op and against a plain map update
+  maps       bytes of the maps for each connection, against what is in them; time of a look-up, against one bpf() call
+  flood      hits among handshakes during a flood of SYNs, by size of the map, rate and delay, against no flood
+  bulk       throughput of one TCP connection with each hook attached, against none
   signature  SYNs to signatures and labels on one core, against p0f
 
 Each row: its figure, the floor measured beside it in the same rounds, their ratio, and the target.  A target that is
@@ -23,7 +26,7 @@ import tempfile
 
 BENCH = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(BENCH)
-PARTS = ("check", "packet", "signature")
+PARTS = ("check", "packet", "maps", "flood", "bulk", "signature")
 TIME_LIMIT = 240    # seconds for one part
 # Everything that a part starts, mounts or attaches lives in namespaces of its own and goes when it goes, also
 # when we are killed.
