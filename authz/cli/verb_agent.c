@@ -3,7 +3,6 @@
 #include "cli.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "admin.h"
+#include "agent_log.h"
 #include "agent_metrics.h"
 #include "agent_privileges.h"
 #include "agent_settings.h"
@@ -30,9 +30,8 @@ enum { BEAT_MS = 1000, RECONCILE_BEATS = 5 };
 
 /* What the command line and the configuration file say together. */
 struct orders {
-    struct agent_options
-        options;              /* lists and texts are borrowed: of the command line and the file */
-    struct config_file *file; /* NULL without --config */
+    struct config_file *file;     /* NULL without --config */
+    struct agent_options options; /* lists and texts are those of the command line and the file */
     struct agent_settings settings;
 };
 
@@ -47,7 +46,7 @@ struct agent {
     struct admin *admin;
     int signal_fd, timer_fd;
     unsigned beats;
-    bool has_been_ready, is_ready, has_said_why_not;
+    struct agent_log log;
 };
 
 static void orders_done(struct orders *orders)
@@ -66,6 +65,7 @@ static void agent_done(struct agent *agent)
     closep(&agent->admin_listener.fd);
     closep(&agent->signal_fd);
     closep(&agent->timer_fd);
+    agent_log_done(&agent->log);
     orders_done(&agent->orders);
 }
 
@@ -86,76 +86,14 @@ static enum exit_status read_orders(const struct agent *agent, struct orders *re
     return STATUS_OK;
 }
 
-/* --- saying how it is ------------------------------------------------------------------------- */
-
-static void say_hooks(const struct node_status *status)
-{
-    for (size_t i = 0; i < status->hook_count; i++) {
-        const struct node_hook *hook = &status->hooks[i];
-
-        if (hook->attached)
-            oplog_info("capturing on %s with %s: %s", hook->target, NODE_HOOK_NAMES[hook->kind],
-                       hook->why);
-    }
-}
-
-static void say_started(const struct orders *orders, const struct node_status *status)
-{
-    const struct node_config *config = &orders->settings.node;
-
-    oplog_info("--capture %s, pinned in %s/%s%s", AGENT_CAPTURE_MODES[config->mode],
-               config->pin_dir, status->set, status->took_over ? ", taken over" : "");
-    oplog_info("maps for %u pending and %u live: %" PRIu64 " bytes", config->max_pending,
-               config->max_live, status->map_bytes);
-    if (status->memory_limit && status->map_bytes > status->memory_limit / 2)
-        oplog_error("the maps take more than half of this control group's %" PRIu64
-                    " bytes, and a resize would take them twice",
-                    status->memory_limit);
-    if (status->carried || status->not_carried)
-        oplog_info("maps were replaced: %" PRIu64 " live connections carried over, %" PRIu64
-                   " had no room",
-                   status->carried, status->not_carried);
-    if (status->tracked)
-        oplog_info("SYNs are verified by the kernel's sockets");
-    else
-        oplog_info("SYNs are `captured`, not verified: %s", status->why_untracked);
-    say_hooks(status);
-}
-
-static void say_first_ready(struct agent *agent, const struct node_status *status)
-{
-    unsigned attached = 0;
-
-    for (size_t i = 0; i < status->hook_count; i++)
-        attached += status->hooks[i].attached;
-    oplog_info("ready, %u hook%s attached", attached, attached == 1 ? "" : "s");
-    if (notify_send("READY=1") < 0)
-        oplog_error("cannot tell the service manager over NOTIFY_SOCKET");
-    agent->has_been_ready = true;
-}
-
-/* One line for each change.  Before the first "ready" no line has that word. */
-static void say_changes(struct agent *agent, const struct node_status *status)
-{
-    if (status->ready && !agent->has_been_ready)
-        say_first_ready(agent, status);
-    else if (status->ready && !agent->is_ready)
-        oplog_info("ready again");
-    else if (!status->ready && !agent->has_been_ready && !agent->has_said_why_not)
-        oplog_info("waiting: %s", status->why);
-    else if (!status->ready && agent->is_ready)
-        oplog_error("capture is not complete: %s", status->why);
-    agent->is_ready = status->ready;
-    agent->has_said_why_not = !status->ready;
-}
-
 static void report(struct agent *agent)
 {
     struct node_status status;
 
     node_get_status(agent->node, &status);
     agent_metrics_report(agent->metrics, &status);
-    say_changes(agent, &status);
+    if (agent_log_report(&agent->log, &status) && notify_send("READY=1") < 0)
+        oplog_error("cannot tell the service manager over NOTIFY_SOCKET");
 }
 
 /* --- start ------------------------------------------------------------------------------------ */
@@ -176,15 +114,15 @@ static int make_socket_dir(struct agent *agent, struct diag *diag)
 
 static int start_node(struct agent *agent, struct diag *diag)
 {
-    int r = node_start(&agent->orders.settings.node, &agent->node, diag);
+    const struct node_config *config = &agent->orders.settings.node;
+    int r = node_start(config, &agent->node, diag);
 
-    return r < 0 ? r
-                 : agent_privileges_settle(agent->orders.settings.node.group != getegid(), diag);
+    return r < 0 ? r : agent_privileges_settle(config->group != getegid(), diag);
 }
 
 static int start_metrics(struct agent *agent, struct diag *diag)
 {
-    const struct agent_metrics_config config = {
+    struct agent_metrics_config config = {
         .mode = AGENT_CAPTURE_MODES[agent->orders.settings.node.mode],
         .maps = node_get_maps(agent->node),
     };
@@ -192,8 +130,8 @@ static int start_metrics(struct agent *agent, struct diag *diag)
 
     if (r < 0)
         return diag_set(diag, r, "cannot read the map `meta`: %s", strerror(-r));
-    return agent_metrics_new(&(struct agent_metrics_config){config.mode, config.maps, agent->meta},
-                             &agent->metrics);
+    config.meta = agent->meta;
+    return agent_metrics_new(&config, &agent->metrics);
 }
 
 static int start_admin(struct agent *agent, struct diag *diag)
@@ -247,7 +185,7 @@ static int start(struct agent *agent, struct diag *diag)
     }
     node_beat(agent->node);
     node_get_status(agent->node, &status);
-    say_started(&agent->orders, &status);
+    agent_log_start(&agent->orders.settings.node, &status);
     report(agent);
     return 0;
 }
@@ -343,8 +281,11 @@ static int run_until_told(struct agent *agent, struct diag *diag)
     };
 
     for (;;) {
-        if (poll(fds, COUNT, -1) < 0 && errno != EINTR)
+        if (poll(fds, COUNT, -1) < 0) {
+            if (errno == EINTR)
+                continue;
             return diag_set(diag, -errno, "cannot wait for events: %s", strerror(errno));
+        }
         if (fds[SIGNALS].revents && !on_signal(agent))
             return 0;
         if (fds[CLOCK].revents)
@@ -352,12 +293,6 @@ static int run_until_told(struct agent *agent, struct diag *diag)
         if (fds[CHANGES].revents)
             on_change(agent);
     }
-}
-
-static void say_ending(void)
-{
-    (void)notify_send("STOPPING=1");
-    signals_let_end();
 }
 
 /* --- the verb --------------------------------------------------------------------------------- */
@@ -389,7 +324,8 @@ static enum exit_status run(void *options, const struct text_list *operands,
     if (signals_prepare(&wrong) < 0 || start(&agent, &wrong) < 0 ||
         run_until_told(&agent, &wrong) < 0)
         return cli_complain(STATUS_FAILURE, &wrong);
-    say_ending();
+    (void)notify_send("STOPPING=1");
+    signals_let_end();
     return STATUS_OK;
 }
 
