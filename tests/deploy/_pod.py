@@ -25,8 +25,8 @@ class Node:
         if path in self.known:
             return self.known[path]
         if kind == "DirectoryOrCreate" and not os.path.isdir(NODE + path):
-            before = os.umask(0)
-            os.makedirs(NODE + path, 0o755)
+            before = os.umask(0o022)
+            os.makedirs(NODE + path)
             os.umask(before)
         return NODE + path
 
@@ -89,12 +89,11 @@ class Pod:
                 self.address, port, timeout=container[kind].get("timeoutSeconds", 1)
             )
             try:
-                connection.connect()
-            except OSError as error:
+                connection.request("GET", request["path"])
+                response = connection.getresponse()
+                return response.status, response.read().decode()
+            except OSError as error:  # as for kubelet: nobody there, or too slow
                 return 0, str(error)
-        connection.request("GET", request["path"])
-        response = connection.getresponse()
-        return response.status, response.read().decode()
 
     def wait_for(self, program, name, kind, seconds=20):
         """Until the probe succeeds; the program's output if it does not."""
