@@ -5,9 +5,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "decide.h"
+#include "listener.h"
+#include "options_changed.h"
+#include "pin_reader.h"
+
 enum { THREADS_MAX = 64 };
 
 #define REDIRECT_PORT "15006" /* Istio's sidecar */
+
+static const char *const FAULTS[] = {
+    [ON_FAULT_ERROR] = "error", [ON_FAULT_POLICY] = "policy", NULL};
+
+static int check_source(struct str value, struct diag *diag)
+{
+    if (str_eq(value, STR("pins")) || str_eq(value, STR("none")))
+        return 0;
+    if (!str_has_prefix(value, STR("pcap:")))
+        return diag_set(diag, -EINVAL, "expected pins, pcap:FILE or none");
+    if (str_eq(value, STR("pcap:")))
+        return diag_set(diag, -EINVAL, "expected a file behind the colon");
+    if (str_eq(value, STR("pcap:-"))) /* it is opened twice */
+        return diag_set(diag, -EINVAL, "`-` is standard input: expected a file");
+    return 0;
+}
 
 #define AT(field) offsetof(struct serve_options, field)
 static const struct option_spec SPECS[] = {
@@ -16,10 +37,18 @@ static const struct option_spec SPECS[] = {
      .value = "FILE",
      .offset = AT(policy),
      .help = "the rules (YAML); read again on SIGHUP"},
+    {.name = "config",
+     .kind = OPTION_TEXT,
+     .value = "FILE",
+     .offset = AT(config),
+     .help = "options in a file (YAML), read again on SIGHUP; what the\n"
+             "command line says wins",
+     .command_line_only = true},
     {.name = "listen",
      .kind = OPTION_LIST,
      .value = "ADDR",
      .offset = AT(listen),
+     .check = listener_check,
      .help = "unix:/path[,mode=0660][,group=NAME|GID], unix:@name,\n"
              "IP:PORT or [IP6]:PORT; may be repeated"},
     {.name = "attach",
@@ -44,9 +73,30 @@ static const struct option_spec SPECS[] = {
      .help = "capture only SYNs to these destinations (with --attach)"},
     {.name = "source",
      .kind = OPTION_TEXT,
-     .value = "pcap:FILE|none",
+     .value = "pins|pcap:FILE|none",
      .offset = AT(source),
-     .help = "without --attach: SYNs of a capture file, or none at all"},
+     .check = check_source,
+     .help = "without --attach: SYNs that an agent records (the\n"
+             "default), those of a capture file, or none at all"},
+    {.name = "pin-dir",
+     .kind = OPTION_TEXT,
+     .value = "DIR",
+     .offset = AT(pin_dir),
+     .check = option_check_path,
+     .help = "where the agent pins its maps (default " PIN_DIR_DEFAULT ")"},
+    {.name = "require-capture",
+     .kind = OPTION_FLAG,
+     .offset = AT(require_capture),
+     .help = "health is NOT_SERVING while there is no capture; without\n"
+             "this it is SERVING, and policies see `unavailable`"},
+    {.name = "on-fault",
+     .kind = OPTION_CHOICE,
+     .value = "error|policy",
+     .offset = AT(on_fault),
+     .choices = FAULTS,
+     .help = "where capture cannot be read: answer a gRPC error, so\n"
+             "that Envoy's failure mode decides (the default), or let\n"
+             "the policy decide about `unavailable`"},
     {.name = "redirect-port",
      .kind = OPTION_LIST,
      .value = "N[,N...]",
@@ -60,6 +110,19 @@ static const struct option_spec SPECS[] = {
      .offset = AT(user),
      .check = option_check_user,
      .help = "who to become when started as root (default nobody)"},
+    {.name = "admin",
+     .kind = OPTION_TEXT,
+     .value = "ADDR",
+     .offset = AT(admin),
+     .check = listener_check,
+     .help = "answer HTTP on /metrics, /livez and /readyz here; written\n"
+             "as for --listen"},
+    {.name = "log",
+     .kind = OPTION_TEXT,
+     .value = "FILE|-",
+     .offset = AT(log),
+     .help = "write the operational log there, opened again on SIGHUP\n"
+             "(default -, standard error)"},
     {.name = "threads",
      .kind = OPTION_NUMBER,
      .value = "N",
@@ -85,31 +148,38 @@ static const struct option_spec SPECS[] = {
 #undef AT
 
 const struct option_table SERVE_OPTIONS = {SPECS, OPTION_COUNT(SPECS)};
-const struct serve_options SERVE_DEFAULTS = {.threads = 1};
+const struct serve_options SERVE_DEFAULTS = {.threads = 1, .pin_dir = PIN_DIR_DEFAULT};
 
-static int check_source(const struct serve_options *options, struct diag *diag)
+static enum serve_source source_of(const struct serve_options *options)
 {
-    bool attach = options->attach.count > 0;
-    const char *source = options->source;
+    if (options->attach.count > 0)
+        return SERVE_ATTACH;
+    if (!options->source || strcmp(options->source, "pins") == 0)
+        return SERVE_PINS;
+    return strcmp(options->source, "none") == 0 ? SERVE_NONE : SERVE_PCAP;
+}
 
-    if (attach && source)
+/* Do the options about the source fit together? */
+static int read_source(struct serve_settings *settings, struct diag *diag)
+{
+    const struct serve_options *options = settings->options;
+    const enum serve_source source = source_of(options);
+
+    if (source == SERVE_ATTACH && options->source)
         return diag_set(diag, -EINVAL, "--attach is a source itself: --source cannot be given too");
-    if (attach && options->ports.count == 0)
+    if (source == SERVE_ATTACH && options->ports.count == 0)
         return diag_set(diag, -EINVAL, "--attach needs --port N[,N...] or --port any");
-    if (!attach && (options->ports.count || options->prefixes.count || options->max_pending ||
-                    options->max_live))
+    if (source != SERVE_ATTACH && (options->ports.count || options->prefixes.count ||
+                                   options->max_pending || options->max_live))
         return diag_set(diag, -EINVAL,
-                        "--port, --prefix, --max-pending and --max-live belong to --attach");
-    if (!attach && !source)
-        return diag_set(diag, -EINVAL,
-                        "where do SYNs come from? give --attach IFACE, --source pcap:FILE or "
-                        "--source none");
-    if (source && strcmp(source, "none") != 0 && strncmp(source, "pcap:", 5) != 0)
-        return diag_set(diag, -EINVAL, "--source %s: expected pcap:FILE or none", source);
-    if (source && strcmp(source, "pcap:") == 0)
-        return diag_set(diag, -EINVAL, "--source pcap: needs a file behind the colon");
-    if (source && strcmp(source, "pcap:-") == 0) /* it is opened twice */
-        return diag_set(diag, -EINVAL, "--source pcap:- is standard input: expected a file");
+                        "--port, --prefix, --max-pending and --max-live belong to --attach; with "
+                        "an agent they are the agent's");
+    if ((source == SERVE_PCAP || source == SERVE_NONE) && options->require_capture)
+        return diag_set(diag, -EINVAL, "--require-capture: with --source %s there is none",
+                        options->source);
+    settings->source = source;
+    if (source == SERVE_PCAP)
+        settings->pcap_file = options->source + strlen("pcap:");
     return 0;
 }
 
@@ -148,11 +218,9 @@ int serve_settings_read(const struct serve_options *options, struct serve_settin
         return diag_set(diag, -EINVAL, "--policy FILE is missing");
     if (options->listen.count == 0)
         return diag_set(diag, -EINVAL, "--listen ADDR is missing");
-    r = check_source(options, diag);
+    r = read_source(ret_settings, diag);
     if (r < 0)
         return r;
-    if (options->source && strcmp(options->source, "none") != 0)
-        ret_settings->pcap_file = options->source + strlen("pcap:");
     r = read_lists(ret_settings);
     if (r < 0)
         return r;
@@ -165,4 +233,35 @@ void serve_settings_done(struct serve_settings *settings)
     free(settings->redirect_ports.items);
     free(settings->prefixes.items);
     *settings = (struct serve_settings){0};
+}
+
+/* --- with the configuration file -------------------------------------------------------------- */
+
+enum exit_status serve_orders_read(const struct serve_options *command_line,
+                                   const struct options_given *given,
+                                   struct serve_orders *ret_orders, struct diag *diag)
+{
+    const char *path = command_line->config;
+
+    *ret_orders = (struct serve_orders){.options = *command_line};
+    if (path &&
+        config_file_read(path, "serve", given, &ret_orders->options, &ret_orders->file, diag) < 0)
+        return STATUS_INVALID;
+    if (serve_settings_read(&ret_orders->options, &ret_orders->settings, diag) < 0)
+        return path ? STATUS_INVALID : STATUS_USAGE;
+    return STATUS_OK;
+}
+
+void serve_orders_done(struct serve_orders *orders)
+{
+    serve_settings_done(&orders->settings);
+    config_file_freep(&orders->file);
+}
+
+const char *serve_orders_frozen(const struct serve_orders *running,
+                                const struct serve_orders *wanted, char *buffer, size_t size)
+{
+    static const char *const LIVE[] = {"policy", "log", NULL};
+
+    return options_changed(&SERVE_OPTIONS, LIVE, &running->options, &wanted->options, buffer, size);
 }

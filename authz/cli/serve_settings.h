@@ -1,31 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What `serve` is told: its command line, checked and parsed. */
+/* What `serve` is told, by its command line and its configuration file, checked and parsed. */
 #ifndef SERVE_SETTINGS_H
 #define SERVE_SETTINGS_H
 
+#include "cli.h"
+#include "config_file.h"
 #include "option_values.h"
 #include "privileges.h"
 
 /* As given; the target of SERVE_OPTIONS. */
 struct serve_options {
-    const char *policy, *source, *user;
+    const char *policy, *source, *pin_dir, *user, *config, *admin, *log;
     struct text_list listen, attach, ports, prefixes, redirect_ports;
     uint64_t threads, max_pending, max_live;
+    unsigned on_fault; /* enum on_fault */
+    bool require_capture;
 };
 
 extern const struct option_table SERVE_OPTIONS;
 extern const struct serve_options SERVE_DEFAULTS;
 
+enum serve_source {
+    SERVE_PINS = 0, /* of an agent */
+    SERVE_ATTACH,   /* capture of our own */
+    SERVE_PCAP,
+    SERVE_NONE,
+};
+
 /* All zero before serve_settings_read(). */
 struct serve_settings {
     const struct serve_options
         *options; /* borrowed: policy, listen, attach, threads and sizes as given */
+    enum serve_source source;
     struct identity identity;
     bool any_port;
     struct port_list ports;
     struct port_list redirect_ports; /* never empty */
     struct prefix_list prefixes;
-    const char *pcap_file; /* NULL: SYNs do not come from a capture file */
+    const char *pcap_file; /* of SERVE_PCAP */
 };
 
 /* Returns 0, or a negative errno with a message about the option that is wrong or missing.  Either
@@ -33,5 +45,25 @@ struct serve_settings {
 int serve_settings_read(const struct serve_options *options, struct serve_settings *ret_settings,
                         struct diag *diag);
 void serve_settings_done(struct serve_settings *settings);
+
+/* What the command line and the configuration file say together.  All zero before
+ * serve_orders_read(); must not be moved afterwards. */
+struct serve_orders {
+    struct serve_options options; /* borrowed: of the command line, and of `file` */
+    struct config_file *file;     /* NULL without --config */
+    struct serve_settings settings;
+};
+
+/* Reads the configuration file, if there is one; may be done again.  Returns STATUS_OK; or another
+ * status with a message.  Either way serve_orders_done() frees what was read. */
+enum exit_status serve_orders_read(const struct serve_options *command_line,
+                                   const struct options_given *given,
+                                   struct serve_orders *ret_orders, struct diag *diag);
+void serve_orders_done(struct serve_orders *orders);
+
+/* Names the options that a restart alone can change, and that `wanted` has otherwise, in `buffer`,
+ * which it returns. */
+const char *serve_orders_frozen(const struct serve_orders *running,
+                                const struct serve_orders *wanted, char *buffer, size_t size);
 
 #endif

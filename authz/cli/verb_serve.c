@@ -3,316 +3,145 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cleanup.h"
-#include "local_capture.h"
-#include "map_source.h"
 #include "notify.h"
 #include "oplog.h"
-#include "pcap_source.h"
 #include "policy.h"
 #include "policy_store.h"
-#include "privileges.h"
-#include "serve_settings.h"
-#include "server.h"
+#include "serve.h"
+#include "signals.h"
 
-enum { DRAIN_MS = 2000 };
+/* --- SIGHUP ----------------------------------------------------------------------------------- */
 
-/* Everything that a running server holds; released in serve_done(), last taken first. */
-struct serve {
-    struct serve_settings settings;
-    int signal_fd;
-    struct local_capture *capture;
-    struct { struct listener *items; size_t count; } listeners;
-    struct syn_source *source;
-    struct policy_store *store;
-    struct server *server;
-};
-
-static void serve_done(struct serve *serve)
+static void say_failure(const char *what, const struct diag *diag)
 {
-    if (serve->server)
-        server_stop(serve->server, DRAIN_MS);
-    policy_store_freep(&serve->store);
-    syn_source_freep(&serve->source);
-    for (size_t i = 0; i < serve->listeners.count; i++)
-        listener_done(&serve->listeners.items[i]);
-    free(serve->listeners.items);
-    local_capture_freep(&serve->capture); /* detaches the hooks */
-    closep(&serve->signal_fd);
-    serve_settings_done(&serve->settings);
+    char text[DIAG_FILE_MAX + DIAG_TEXT_MAX + 32];
+
+    diag_format(diag, text, sizeof(text));
+    oplog_error("%s: %s", what, diag->text[0] ? text : "out of memory");
 }
 
-/* --- up, in the order of privileges.h --------------------------------------------------------- */
-
-/* SIGTERM and SIGINT where there is nothing to finish yet, or no patience to finish it: the default
- * action.  The first process of a container has none. */
-static void end_at_once(int number)
+static const char *revision_of(const struct serve *serve, char text[32])
 {
-    (void)raise(number);
-    _exit(128 + number);
+    struct policy_reader reader = {0};
+
+    (void)snprintf(text, 32, "%s", policy_reader_get(&reader, serve->store)->revision);
+    policy_reader_done(&reader);
+    return text;
 }
 
-/* From the start: SIGHUP waits until there is a policy to load again. */
-static int prepare_signals(struct diag *diag)
+static void reload_policy(struct serve *serve, const char *path)
 {
-    const struct sigaction at_once = {.sa_handler = end_at_once,
-                                      .sa_flags = SA_RESETHAND | SA_NODEFER};
-    sigset_t hangup;
+    struct diag diag = {0};
+    char revision[32];
+    int r = policy_store_move(serve->store, path, &diag);
 
-    (void)sigemptyset(&hangup);
-    (void)sigaddset(&hangup, SIGHUP);
-    (void)signal(SIGPIPE, SIG_IGN);
-    if (sigprocmask(SIG_BLOCK, &hangup, NULL) < 0 || sigaction(SIGTERM, &at_once, NULL) < 0 ||
-        sigaction(SIGINT, &at_once, NULL) < 0)
-        return diag_set(diag, -errno, "cannot prepare for signals: %s", strerror(errno));
-    return 0;
-}
-
-/* From here on signals are read.  No thread has been started that they could go to instead. */
-static int collect_signals(struct serve *serve, struct diag *diag)
-{
-    sigset_t set;
-
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGTERM);
-    (void)sigaddset(&set, SIGINT);
-    (void)sigaddset(&set, SIGHUP);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-        return diag_set(diag, -errno, "cannot block signals: %s", strerror(errno));
-    serve->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
-    if (serve->signal_fd < 0)
-        return diag_set(diag, -errno, "cannot make a signalfd: %s", strerror(errno));
-    return 0;
-}
-
-static int attach(struct serve *serve, struct diag *diag)
-{
-    const struct serve_settings *settings = &serve->settings;
-    const struct serve_options *options = settings->options;
-    const struct local_capture_config config = {
-        .interfaces = options->attach.items,
-        .interface_count = options->attach.count,
-        .any_port = settings->any_port,
-        .ports = settings->ports.items,
-        .port_count = settings->ports.count,
-        .prefixes = settings->prefixes.items,
-        .prefix_count = settings->prefixes.count,
-        .max_pending = (uint32_t)options->max_pending,
-        .max_live = (uint32_t)options->max_live,
-    };
-    int r;
-
-    if (options->attach.count == 0)
-        return 0;
-    r = local_capture_start(&config, &serve->capture, diag);
+    atomic_fetch_add(&serve->metrics.policy_reloads[r == 0], 1);
     if (r < 0)
-        return r;
-    r = local_capture_seal(serve->capture, diag);
-    if (r < 0)
-        return r;
-    for (size_t i = 0; i < options->attach.count; i++)
-        oplog_info("capturing on %s (%s)", options->attach.items[i],
-                   local_capture_mode(serve->capture, i));
-    return 0;
+        say_failure("policy not reloaded, the last good one stays", &diag);
+    else
+        oplog_info("policy reloaded, revision %s", revision_of(serve, revision));
 }
 
-static int listen_on_all(struct serve *serve, struct diag *diag)
+static void reopen_log(const struct serve_orders *orders)
 {
-    const struct text_list *specs = &serve->settings.options->listen;
+    struct diag diag = {0};
 
-    serve->listeners.items = calloc(specs->count, sizeof(*serve->listeners.items));
-    if (!serve->listeners.items)
-        return -ENOMEM;
-    for (size_t i = 0; i < specs->count; i++) {
-        int r = listener_open(str_from(specs->items[i]), &serve->listeners.items[i], diag);
-
-        if (r < 0)
-            return r;
-        serve->listeners.count++;
-    }
-    return 0;
+    if (serve_open_log(orders, &diag) < 0)
+        say_failure("log not opened again, it goes on where it was", &diag);
 }
 
-static int give_up_privileges(struct serve *serve, struct diag *diag)
+/* What takes a restart stays as it is, and is named. */
+static void follow(struct serve *serve, const struct serve_orders *wanted)
 {
-    int r = privileges_drop(&serve->settings.identity, diag);
+    char names[256];
 
-    return r < 0 ? r : privileges_check(&serve->settings.identity, diag);
+    reopen_log(wanted);
+    if (*serve_orders_frozen(&serve->orders, wanted, names, sizeof(names)))
+        oplog_error("restart the server to change %s: until then the old value holds", names);
+    reload_policy(serve, wanted->options.policy);
 }
 
-static int open_source(struct serve *serve, struct diag *diag)
+static void reload_config(struct serve *serve)
 {
-    if (serve->settings.pcap_file)
-        return pcap_source_open(serve->settings.pcap_file, &serve->source, diag);
-    serve->source = syn_source_none(); /* with --attach, until open_maps() */
-    return 0;
+    CLEANUP(serve_orders_done) struct serve_orders wanted;
+    struct diag diag = {0};
+    const bool succeeded =
+        serve_orders_read(serve->command_line, serve->given, &wanted, &diag) == STATUS_OK;
+
+    atomic_fetch_add(&serve->metrics.config_reloads[succeeded], 1);
+    if (succeeded)
+        follow(serve, &wanted);
+    else
+        say_failure("configuration not changed, the last good one stays", &diag);
 }
 
-static enum exit_status open_files(struct serve *serve, struct diag *diag)
+static void reload(struct serve *serve)
 {
-    if (open_source(serve, diag) < 0 ||
-        policy_store_open(serve->settings.options->policy, &serve->store, diag) < 0)
-        return STATUS_INVALID;
-    return STATUS_OK;
-}
-
-static int open_maps(struct serve *serve, struct diag *diag)
-{
-    const struct serve_settings *settings = &serve->settings;
-
-    if (!serve->capture)
-        return 0;
-    return map_source_new(
-        &(struct map_source_config){
-            .maps = local_capture_get_maps(serve->capture),
-            .redirect_ports = settings->redirect_ports.items,
-            .redirect_port_count = settings->redirect_ports.count,
-        },
-        &serve->source, diag);
-}
-
-static int answer(struct serve *serve, struct diag *diag)
-{
-    const struct server_config config = {
-        .listeners = serve->listeners.items,
-        .listener_count = serve->listeners.count,
-        .threads = (unsigned)serve->settings.options->threads,
-        .store = serve->store,
-        .source = serve->source,
-        .on_fault = ON_FAULT_ERROR,
-    };
-
-    return server_start(&config, &serve->server, diag);
-}
-
-/* The child of rehearse().  It dies with its parent; the kernel forgets such a wish with the change
- * of user, so that comes first. */
-_Noreturn static void rehearse_in_child(struct serve *serve, pid_t parent, struct diag *diag)
-{
-    enum exit_status status = STATUS_FAILURE;
-
-    if (give_up_privileges(serve, diag) < 0)
-        _exit(cli_complain(status, diag));
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* cannot fail with a valid signal */
-    if (getppid() != parent)                /* it died before */
-        _exit(status);
-    status = open_files(serve, diag);
-    _exit(status == STATUS_OK ? status : cli_complain(status, diag));
-}
-
-/* In a child that has given up its privileges already: would the files open?  Taking over the socket
- * path cannot be undone, so a broken policy has to be found before, and a policy that only root may
- * read as well. */
-static enum exit_status rehearse(struct serve *serve, struct diag *diag)
-{
-    const pid_t parent = getpid();
-    pid_t child = fork();
-    int wait_status;
-
-    if (child < 0) {
-        (void)diag_set(diag, -errno, "cannot fork: %s", strerror(errno));
-        return STATUS_FAILURE;
-    }
-    if (child == 0)
-        rehearse_in_child(serve, parent, diag);
-    if (waitpid(child, &wait_status, 0) < 0 || !WIFEXITED(wait_status)) {
-        (void)diag_set(diag, -ECHILD, "the trial run of opening the policy did not end properly");
-        return STATUS_FAILURE;
-    }
-    return (enum exit_status)WEXITSTATUS(wait_status);
-}
-
-static enum exit_status start(struct serve *serve, struct diag *diag)
-{
-    int (*const privileged[])(struct serve *, struct diag *) = {attach, listen_on_all,
-                                                                give_up_privileges};
-    int (*const last[])(struct serve *, struct diag *) = {open_maps, collect_signals, answer};
-    enum exit_status status;
-
-    if (prepare_signals(diag) < 0 || privileges_lock(diag) < 0)
-        return STATUS_FAILURE;
-    status = rehearse(serve, diag);
-    if (status != STATUS_OK)
-        return status;
-    for (size_t i = 0; i < sizeof(privileged) / sizeof(privileged[0]); i++)
-        if (privileged[i](serve, diag) < 0)
-            return STATUS_FAILURE;
-
-    /* From here on as nobody, so that what can be opened now can be opened again later. */
-    status = open_files(serve, diag);
-    if (status != STATUS_OK)
-        return status;
-    for (size_t i = 0; i < sizeof(last) / sizeof(last[0]); i++)
-        if (last[i](serve, diag) < 0)
-            return STATUS_FAILURE;
-    return STATUS_OK;
+    if (serve->command_line->config)
+        reload_config(serve);
+    else
+        follow(serve, &serve->orders);
 }
 
 /* --- running ---------------------------------------------------------------------------------- */
 
-static void reload(struct serve *serve)
+/* Where capture is required, health follows it. */
+static void follow_capture(struct serve *serve)
 {
-    struct diag diag = {0};
-    char text[DIAG_FILE_MAX + DIAG_TEXT_MAX + 32];
+    char why[ADMIN_WHY_MAX];
 
-    if (policy_store_reload(serve->store, &diag) == 0) {
-        struct policy_reader reader = {0};
-
-        oplog_info("policy reloaded, revision %s",
-                   policy_reader_get(&reader, serve->store)->revision);
-        policy_reader_done(&reader);
-        return;
-    }
-    diag_format(&diag, text, sizeof(text));
-    oplog_error("policy not reloaded, the last good one stays: %s", text);
+    if (serve->orders.options.require_capture)
+        server_set_serving(serve->server, serve_has_capture(&serve->metrics, why));
 }
 
-/* A second SIGTERM or SIGINT ends the program at once. */
-static void unblock_termination(void)
-{
-    sigset_t set;
-
-    (void)sigemptyset(&set);
-    (void)sigaddset(&set, SIGTERM);
-    (void)sigaddset(&set, SIGINT);
-    (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-}
-
-static void run_until_signal(struct serve *serve)
+/* Returns false when it is time to end. */
+static bool on_signal(struct serve *serve)
 {
     struct signalfd_siginfo info;
 
-    for (;;) {
-        ssize_t length = read(serve->signal_fd, &info, sizeof(info));
-
-        if (length < 0 && errno == EINTR)
-            continue;
-        if (length != sizeof(info))
-            return;
-        if (info.ssi_signo != SIGHUP)
-            break;
+    if (read(serve->signal_fd, &info, sizeof(info)) != sizeof(info))
+        return errno == EINTR || errno == EAGAIN;
+    if (info.ssi_signo == SIGHUP) {
         reload(serve);
+        return true;
     }
     oplog_info("ending on signal %u", info.ssi_signo);
-    (void)notify_send("STOPPING=1");
-    unblock_termination();
+    return false;
 }
 
-static void say_ready(const struct serve *serve)
+static void run_until_told(struct serve *serve)
 {
-    struct policy_reader reader = {0};
+    struct pollfd signals = {.fd = serve->signal_fd, .events = POLLIN};
 
-    oplog_info("ready, policy revision %s, user %u",
-               policy_reader_get(&reader, serve->store)->revision, (unsigned)geteuid());
-    policy_reader_done(&reader);
+    do {
+        beat_now(&serve->metrics.loop);
+        follow_capture(serve);
+        (void)poll(&signals, 1, BEAT_EVERY_MS);
+    } while (!signals.revents || on_signal(serve));
+    (void)notify_send("STOPPING=1");
+    signals_let_end();
+}
+
+/* Also where the program was started from, when there is a log elsewhere. */
+static void say_ready(struct serve *serve)
+{
+    char revision[32];
+
+    (void)revision_of(serve, revision);
+    oplog_info("ready, policy revision %s, user %u", revision, (unsigned)geteuid());
+    if (serve->orders.options.log && strcmp(serve->orders.options.log, "-") != 0 &&
+        serve->console_fd >= 0)
+        (void)dprintf(serve->console_fd, "synauthz: ready, the log is %s\n",
+                      serve->orders.options.log);
+    closep(&serve->console_fd);
+    serve->console_fd = -1;
     if (notify_send("READY=1") < 0)
         oplog_error("cannot tell the service manager over NOTIFY_SOCKET");
 }
@@ -320,39 +149,56 @@ static void say_ready(const struct serve *serve)
 static enum exit_status run(void *options, const struct text_list *operands,
                             const struct options_given *given)
 {
-    CLEANUP(serve_done) struct serve serve = {.signal_fd = -1};
+    CLEANUP(serve_done)
+    struct serve serve = {
+        .command_line = options,
+        .given = given,
+        .console_fd = -1,
+        .signal_fd = -1,
+        .admin_listener.fd = -1,
+    };
     struct diag diag = {0};
     enum exit_status status;
 
     (void)operands;
-    (void)given;
-    if (serve_settings_read(options, &serve.settings, &diag) < 0)
-        return cli_complain(STATUS_USAGE, &diag);
-    status = start(&serve, &diag);
+    status = serve_orders_read(serve.command_line, given, &serve.orders, &diag);
+    if (status != STATUS_OK)
+        return cli_complain(status, &diag);
+    status = serve_start(&serve, &diag);
     if (status != STATUS_OK)
         return diag.text[0] ? cli_complain(status, &diag) : status; /* rehearse() has said it */
+    follow_capture(&serve);
     say_ready(&serve);
-    run_until_signal(&serve);
+    run_until_told(&serve);
     return STATUS_OK;
 }
 
 const struct verb VERB_SERVE = {
     .name = "serve",
     .summary = "answer Envoy's ext_authz Checks by a policy",
-    .synopsis = "--policy FILE --listen ADDR (--attach IFACE --port N | --source pcap:FILE|none)",
+    .synopsis = "--policy FILE --listen ADDR [--source pins|pcap:FILE|none | --attach IFACE "
+                "--port N] [--config FILE]",
     .description =
         "Answers envoy.service.auth.v3.Authorization/Check and grpc.health.v1.Health/Check.\n"
         "\n"
-        "With --attach it loads the capture programs, attaches them to the interface that clients\n"
-        "come in on, then gives up every privilege and becomes --user for good.  The policy is\n"
-        "read as that user.  The hooks are gone when the program ends.\n"
+        "SYNs are what `synauthz agent` records on this machine, which is read through its pins\n"
+        "without any privilege.  The server never waits for an agent: until there is one the\n"
+        "fingerprint is `unavailable`, and /readyz says capture_absent.\n"
         "\n"
-        "  synauthz serve --attach eth0 --port 443 --policy policy.yaml \\\n"
+        "  synauthz serve --policy policy.yaml \\\n"
         "      --listen unix:/run/synauthz/authz.sock,mode=0660,group=envoy\n"
         "\n"
-        "It is ready when it says so on standard error (and to $NOTIFY_SOCKET).  SIGTERM ends it\n"
-        "after the calls in flight, a second one at once; SIGHUP reads the policy again, and a\n"
-        "policy with an error changes nothing.\n",
+        "With --attach it needs no agent: it loads the capture programs, attaches them to the\n"
+        "interface that clients come in on, then gives up every privilege.  The hooks are gone\n"
+        "when the program ends.\n"
+        "\n"
+        "  synauthz serve --attach eth0 --port 443 --policy policy.yaml --listen 127.0.0.1:9000\n"
+        "\n"
+        "Started as root it becomes --user for good; policy, log and configuration are opened as\n"
+        "that user.  It is ready when it says so on standard error (and to $NOTIFY_SOCKET).\n"
+        "SIGTERM ends it after the calls in flight, a second one at once.  SIGHUP opens the log\n"
+        "again and reads the configuration and the policy again; what has an error changes\n"
+        "nothing, and what takes a restart is named.\n",
     .options = &SERVE_OPTIONS,
     .options_size = sizeof(struct serve_options),
     .defaults = &SERVE_DEFAULTS,

@@ -64,6 +64,24 @@ int policy_store_reload(struct policy_store *store, struct diag *diag)
     return 0;
 }
 
+int policy_store_move(struct policy_store *store, const char *path, struct diag *diag)
+{
+    CLEANUP(freep) char *other = str_dup(str_from(path));
+    char *before = store->path;
+    int r;
+
+    if (!other)
+        return diag_set(diag, -ENOMEM, "out of memory");
+    store->path = other;
+    r = policy_store_reload(store, diag);
+    if (r < 0) {
+        store->path = before;
+        return r;
+    }
+    other = before; /* freed */
+    return 0;
+}
+
 static void reader_refresh(struct policy_reader *reader, struct policy_store *store)
 {
     struct policy *outdated = reader->policy;

@@ -26,6 +26,9 @@ void policy_store_freep(struct policy_store **store);
  * last good policy stays. */
 int policy_store_reload(struct policy_store *store, struct diag *diag);
 
+/* The same from another file, which later reloads read. */
+int policy_store_move(struct policy_store *store, const char *path, struct diag *diag);
+
 /* The current policy, valid until the thread's next call with this reader. */
 const struct policy *policy_reader_get(struct policy_reader *reader, struct policy_store *store);
 void policy_reader_done(struct policy_reader *reader);

@@ -5,8 +5,11 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 /* Reads a command line, split at blanks; the caller frees with done(). */
@@ -89,6 +92,181 @@ static void a_capture_file_is_a_source(void **state)
     done(&run);
 }
 
+static void without_a_word_the_source_is_an_agents_pins(void **state)
+{
+    static const struct {
+        const char *line;
+        enum serve_source source;
+    } ROWS[] = {
+        {"--policy p --listen unix:/a", SERVE_PINS},
+        {"--policy p --listen unix:/a --source pins --require-capture", SERVE_PINS},
+        {"--policy p --listen unix:/a --attach eth0 --port 80", SERVE_ATTACH},
+        {"--policy p --listen unix:/a --attach eth0 --port 80 --require-capture", SERVE_ATTACH},
+        {"--policy p --listen unix:/a --source none", SERVE_NONE},
+        {"--policy p --listen unix:/a --source pcap:x", SERVE_PCAP},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
+        struct run run;
+
+        assert_int_equal(read_line(&run, ROWS[i].line), 0);
+        assert_int_equal(run.settings.source, ROWS[i].source);
+        assert_string_equal(run.options.pin_dir, "/run/synauthz/bpf");
+        done(&run);
+    }
+}
+
+static void wrong_values_are_refused_with_their_option(void **state)
+{
+    static const struct {
+        const char *line, *message;
+    } ROWS[] = {
+        {"--source pip", "--source pip: expected pins, pcap:FILE or none"},
+        {"--source pcap:", "--source pcap:: expected a file behind the colon"},
+        {"--source pcap:-", "--source pcap:-: `-` is standard input: expected a file"},
+        {"--listen /run/x",
+         "--listen /run/x: expected unix:/path, unix:@name, IP:PORT or [IP6]:PORT"},
+        {"--admin unix:/x,mode=8", "--admin unix:/x,mode=8: expected an octal mode like mode=0660"},
+        {"--pin-dir bpf", "--pin-dir bpf: expected an absolute path"},
+        {"--on-fault allow", "--on-fault allow: expected error|policy"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
+        struct serve_options options = SERVE_DEFAULTS;
+        char line[128], *argv[] = {line, NULL};
+        struct text_list operands = {0};
+        struct options_given given;
+        struct diag diag = {0};
+
+        (void)snprintf(line, sizeof(line), "%s", ROWS[i].line);
+        argv[1] = strchr(line, ' ');
+        *argv[1]++ = '\0';
+        assert_int_equal(options_parse(&SERVE_OPTIONS, 2, argv, &options, &operands, &given, &diag),
+                         -EINVAL);
+        assert_string_equal(diag.text, ROWS[i].message);
+        options_done(&SERVE_OPTIONS, &options);
+    }
+}
+
+/* --- with a configuration file ---------------------------------------------------------------- */
+
+struct config_run {
+    char path[64];
+    struct serve_options command_line;
+    struct options_given given;
+    struct serve_orders orders;
+    struct diag diag;
+};
+
+static void write_config(const struct config_run *run, const char *text)
+{
+    FILE *file = fopen(run->path, "w");
+
+    assert_non_null(file);
+    (void)fputs(text, file);
+    (void)fclose(file);
+}
+
+static void begin(struct config_run *run)
+{
+    int fd;
+
+    *run = (struct config_run){.command_line = SERVE_DEFAULTS,
+                               .path = "/tmp/synauthz-serve-config-XXXXXX"};
+    fd = mkstemp(run->path);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    run->command_line.config = run->path;
+}
+
+static enum exit_status read_config(struct config_run *run, const char *text)
+{
+    write_config(run, text);
+    diag_clear(&run->diag);
+    return serve_orders_read(&run->command_line, &run->given, &run->orders, &run->diag);
+}
+
+static void a_file_says_what_the_command_line_does_not(void **state)
+{
+    struct config_run run;
+
+    (void)state;
+    begin(&run);
+    assert_int_equal(read_config(&run, "version: 1\n"
+                                       "pin-dir: /run/elsewhere\n"
+                                       "serve:\n"
+                                       "  policy: /p\n"
+                                       "  listen: [\"unix:/a\", \"127.0.0.1:80\"]\n"
+                                       "  admin: 127.0.0.1:9102\n"
+                                       "  on-fault: policy\n"
+                                       "  require-capture: true\n"),
+                     STATUS_OK);
+    assert_string_equal(run.orders.options.policy, "/p");
+    assert_int_equal(run.orders.options.listen.count, 2);
+    assert_string_equal(run.orders.options.pin_dir, "/run/elsewhere");
+    assert_string_equal(run.orders.options.admin, "127.0.0.1:9102");
+    assert_int_equal(run.orders.options.on_fault, 1);
+    assert_true(run.orders.options.require_capture);
+    assert_int_equal(run.orders.settings.source, SERVE_PINS);
+    serve_orders_done(&run.orders);
+    (void)unlink(run.path);
+}
+
+static void a_wrong_file_is_an_invalid_configuration(void **state)
+{
+    static const struct {
+        const char *text, *message;
+    } ROWS[] = {
+        {"version: 1\nserve:\n  polcy: x\n", "policy"},
+        {"version: 1\nserve:\n  listen: nonsense\n", "unix:/path"},
+        {"version: 1\nserve:\n  config: other\n", "config"},
+        {"version: 1\n", "--policy FILE is missing"},
+    };
+    struct config_run run;
+
+    (void)state;
+    begin(&run);
+    for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
+        assert_int_equal(read_config(&run, ROWS[i].text), STATUS_INVALID);
+        assert_non_null(strstr(run.diag.text, ROWS[i].message));
+        serve_orders_done(&run.orders);
+    }
+    (void)unlink(run.path);
+}
+
+static void what_takes_a_restart_is_named(void **state)
+{
+#define BEGIN "version: 1\nserve:\n"
+    static const struct {
+        const char *text, *names;
+    } ROWS[] = {
+        {BEGIN "  policy: /p\n  listen: unix:/a\n", ""},
+        {BEGIN "  policy: /other\n  log: /l\n  listen: unix:/a\n", ""},
+        {BEGIN "  policy: /p\n  listen: [unix:/a, unix:/b]\n  threads: 2\n", "--listen, --threads"},
+        {BEGIN "  policy: /p\n  listen: unix:/a\n  on-fault: policy\n  require-capture: true\n",
+         "--require-capture, --on-fault"},
+    };
+#undef BEGIN
+    struct config_run run, later;
+    char names[128];
+
+    (void)state;
+    begin(&run);
+    assert_int_equal(read_config(&run, ROWS[0].text), STATUS_OK);
+    for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
+        begin(&later);
+        assert_int_equal(read_config(&later, ROWS[i].text), STATUS_OK);
+        assert_string_equal(serve_orders_frozen(&run.orders, &later.orders, names, sizeof(names)),
+                            ROWS[i].names);
+        serve_orders_done(&later.orders);
+        (void)unlink(later.path);
+    }
+    serve_orders_done(&run.orders);
+    (void)unlink(run.path);
+}
+
 static void wrong_command_lines_say_what_to_give(void **state)
 {
     static const struct {
@@ -96,29 +274,18 @@ static void wrong_command_lines_say_what_to_give(void **state)
     } ROWS[] = {
         {"--listen unix:/a --source none", "--policy FILE is missing"},
         {"--policy p --source none", "--listen ADDR is missing"},
-        {"--policy p --listen unix:/a", "where do SYNs come from? give --attach IFACE, --source "
-                                        "pcap:FILE or --source none"},
-        {"--policy p --listen unix:/a --source pins", "--source pins: expected pcap:FILE or none"},
-        {"--policy p --listen unix:/a --source pcap:-",
-         "--source pcap:- is standard input: expected a file"},
-        {"--policy p --listen unix:/a --source pcap:",
-         "--source pcap: needs a file behind the colon"},
         {"--policy p --listen unix:/a --attach eth0",
          "--attach needs --port N[,N...] or --port any"},
         {"--policy p --listen unix:/a --attach eth0 --port 80 --source none",
          "--attach is a source itself: --source cannot be given too"},
         {"--policy p --listen unix:/a --source none --port 80",
-         "--port, --prefix, --max-pending and --max-live belong to --attach"},
-        {"--policy p --listen unix:/a --attach eth0 --port 0",
-         "--port 0: expected a port from 1 to 65535, or any"},
-        {"--policy p --listen unix:/a --attach eth0 --port 80,",
-         "--port : expected a port from 1 to 65535, or any"},
-        {"--policy p --listen unix:/a --attach eth0 --port 80 --redirect-port any",
-         "--redirect-port any: expected a port from 1 to 65535"},
-        {"--policy p --listen unix:/a --attach eth0 --port 80 --prefix 10.0.0.1/8",
-         "--prefix 10.0.0.1/8: bits are set behind the prefix length"},
-        {"--policy p --listen unix:/a --attach eth0 --port 80 --prefix ten",
-         "--prefix ten: expected ADDRESS/LENGTH"},
+         "--port, --prefix, --max-pending and --max-live belong to --attach; with an agent they "
+         "are the agent's"},
+        {"--policy p --listen unix:/a --max-live 1024",
+         "--port, --prefix, --max-pending and --max-live belong to --attach; with an agent they "
+         "are the agent's"},
+        {"--policy p --listen unix:/a --source none --require-capture",
+         "--require-capture: with --source none there is none"},
         {"--policy p --listen unix:/a --source none --user root",
          "--user root: the server does not run as root"},
     };
@@ -140,6 +307,11 @@ int main(void)
         cmocka_unit_test(any_port_and_other_redirect_ports),
         cmocka_unit_test(a_capture_file_is_a_source),
         cmocka_unit_test(wrong_command_lines_say_what_to_give),
+        cmocka_unit_test(without_a_word_the_source_is_an_agents_pins),
+        cmocka_unit_test(wrong_values_are_refused_with_their_option),
+        cmocka_unit_test(a_file_says_what_the_command_line_does_not),
+        cmocka_unit_test(a_wrong_file_is_an_invalid_configuration),
+        cmocka_unit_test(what_takes_a_restart_is_named),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

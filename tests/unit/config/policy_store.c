@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -95,6 +96,33 @@ static void a_failed_reload_keeps_the_last_good_policy(void **state)
     assert_ptr_equal(policy_reader_get(&reader, fixture->store), before);
 }
 
+static void a_store_can_move_to_another_file(void **state)
+{
+    struct fixture *fixture = *state;
+    struct policy_reader reader = {0};
+    char other[96], broken[96];
+    struct diag diag = {0};
+
+    (void)snprintf(other, sizeof(other), "%s.other", fixture->path);
+    (void)snprintf(broken, sizeof(broken), "%s.broken", fixture->path);
+    write_file(other, POLICY("allow"));
+    write_file(broken, "version: 1\n");
+    assert_true(policy_store_move(fixture->store, broken, &diag) < 0);
+    assert_non_null(strstr(diag.file, ".broken"));
+    assert_int_equal(current(&reader, fixture->store), VERDICT_DENY);
+    diag_clear(&diag);
+    assert_int_equal(policy_store_reload(fixture->store, &diag), 0); /* of the file as before */
+    assert_int_equal(current(&reader, fixture->store), VERDICT_DENY);
+    assert_int_equal(policy_store_move(fixture->store, other, &diag), 0);
+    assert_int_equal(current(&reader, fixture->store), VERDICT_ALLOW);
+    write_file(other, POLICY("deny"));
+    assert_int_equal(policy_store_reload(fixture->store, &diag), 0); /* of the other one */
+    assert_int_equal(current(&reader, fixture->store), VERDICT_DENY);
+    policy_reader_done(&reader);
+    (void)unlink(other);
+    (void)unlink(broken);
+}
+
 static void a_store_opens_only_with_a_good_policy(void **state)
 {
     struct policy_store *store = NULL;
@@ -168,6 +196,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_reader_sees_the_reloaded_policy, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_failed_reload_keeps_the_last_good_policy, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_store_can_move_to_another_file, set_up, tear_down),
         cmocka_unit_test(a_store_opens_only_with_a_good_policy),
         cmocka_unit_test_setup_teardown(a_policy_outlives_its_store_in_a_reader, set_up, tear_down),
         cmocka_unit_test_setup_teardown(reloads_and_readers_do_not_wait_for_each_other, set_up,

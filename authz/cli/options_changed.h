@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a configuration that was read again says otherwise. */
+#ifndef OPTIONS_CHANGED_H
+#define OPTIONS_CHANGED_H
+
+#include "options.h"
+
+/* Names the options of `table` whose values in `a` and `b` (structs of the table) differ, as
+ * "--listen, --user", in `buffer`, which it returns: empty when none does, cut where they do not
+ * fit.  Those named in `but` (which ends with NULL) are not looked at, nor those of the command
+ * line alone. */
+const char *options_changed(const struct option_table *table, const char *const *but, const void *a,
+                            const void *b, char *buffer, size_t size);
+
+#endif

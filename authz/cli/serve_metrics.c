@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "serve_metrics.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "capture_metrics.h"
+#include "pin_source.h"
+#include "policy.h"
+#include "policy_store.h"
+#include "server.h"
+#include "version.h"
+
+enum { LOOP_STALE_MS = 60000 }; /* a reload of a large policy takes its time */
+
+/* --- health ----------------------------------------------------------------------------------- */
+
+static const char *const PIN_STATES[] = {
+    [PIN_SOURCE_ABSENT] = "absent",
+    [PIN_SOURCE_FRESH] = "fresh",
+    [PIN_SOURCE_STALE] = "stale",
+    [PIN_SOURCE_DEGRADED] = "degraded",
+};
+
+bool serve_has_capture(const struct serve_metrics *metrics, char why[ADMIN_WHY_MAX])
+{
+    struct pin_source_status status;
+
+    if (!metrics->pins)
+        return true;
+    pin_source_get_status(metrics->pins, &status);
+    if (status.state == PIN_SOURCE_FRESH)
+        return true;
+    (void)snprintf(why, ADMIN_WHY_MAX, "capture_%s: %.*s", PIN_STATES[status.state],
+                   ADMIN_WHY_MAX - 32, status.why);
+    return false;
+}
+
+/* The loops turn by themselves at least once a second. */
+static bool is_live(void *context, char why[ADMIN_WHY_MAX])
+{
+    const struct serve_metrics *metrics = context;
+    const uint64_t silence_ms = server_silence_ms(metrics->server);
+    const uint64_t loop_age_ms = beat_age_ms(&metrics->loop);
+
+    if (silence_ms >= BEAT_STALE_MS) {
+        (void)snprintf(why, ADMIN_WHY_MAX,
+                       "a thread that answers calls has not come round for %" PRIu64 " s",
+                       silence_ms / 1000);
+        return false;
+    }
+    if (loop_age_ms >= LOOP_STALE_MS) {
+        (void)snprintf(why, ADMIN_WHY_MAX,
+                       "the loop that reads signals has not come round for %" PRIu64 " s",
+                       loop_age_ms / 1000);
+        return false;
+    }
+    return true;
+}
+
+/* There is a policy from the start on, and listeners answer as long as the threads turn. */
+static bool is_ready(void *context, char why[ADMIN_WHY_MAX])
+{
+    return is_live(context, why) && serve_has_capture(context, why);
+}
+
+/* --- what the program is and does ------------------------------------------------------------- */
+
+static void write_one(struct metric_page *page, const char *name, enum metric_kind kind,
+                      const char *help, uint64_t value)
+{
+    metric_family(page, name, kind, help);
+    metric_u64(page, name, NULL, value);
+}
+
+static void write_results(struct metric_page *page, const char *name, const char *help,
+                          const atomic_uint_fast64_t results[2])
+{
+    static const char *const WORDS[] = {"failed", "ok"};
+
+    metric_family(page, name, METRIC_COUNTER, help);
+    for (unsigned i = 0; i < 2; i++)
+        metric_u64(page, name, (struct metric_label[]){{"result", WORDS[i]}, {NULL, NULL}},
+                   atomic_load(&results[i]));
+}
+
+static void write_info(const struct serve_metrics *metrics, struct metric_page *page)
+{
+    const struct metric_label build[] = {
+        {"version", VERSION_TEXT}, {"commit", VERSION_COMMIT}, {NULL, NULL}};
+    struct policy_reader reader = {0};
+    const struct policy *policy = policy_reader_get(&reader, metrics->store);
+    char name[64];
+    const struct metric_label labels[] = {
+        {"policy", name}, {"revision", policy->revision}, {NULL, NULL}};
+
+    (void)snprintf(name, sizeof(name), "%" PRIstr, STR_ARG(policy->name));
+    metric_family(page, "synauthz_build_info", METRIC_GAUGE, "What this program is; always 1.");
+    metric_u64(page, "synauthz_build_info", build, 1);
+    metric_family(page, "synauthz_policy_info", METRIC_GAUGE, "The live policy; always 1.");
+    metric_u64(page, "synauthz_policy_info", labels, 1);
+    policy_reader_done(&reader);
+    write_results(page, "synauthz_policy_reloads_total", "Policies read again on SIGHUP.",
+                  metrics->policy_reloads);
+    write_results(page, "synauthz_config_reloads_total", "Configurations read again on SIGHUP.",
+                  metrics->config_reloads);
+}
+
+static void write_health(struct serve_metrics *metrics, struct metric_page *page)
+{
+    char unused[ADMIN_WHY_MAX];
+
+    write_one(page, "synauthz_ready", METRIC_GAUGE, "1: as /readyz.", is_ready(metrics, unused));
+    metric_family(page, "synauthz_thread_silence_seconds", METRIC_GAUGE,
+                  "The longest that a thread which answers calls has not come round its loop.");
+    metric_seconds(page, "synauthz_thread_silence_seconds", NULL,
+                   server_silence_ms(metrics->server) * 1000000);
+}
+
+/* --- Checks ----------------------------------------------------------------------------------- */
+
+static const char CHECKS[] = "synauthz_checks_total";
+
+static void write_checks_of(struct metric_page *page, const char *verdict, const char *reason,
+                            uint64_t value)
+{
+    metric_u64(page, CHECKS,
+               (struct metric_label[]){{"verdict", verdict}, {"reason", reason}, {NULL, NULL}},
+               value);
+}
+
+static void write_checks(const struct server_counts *counts, struct metric_page *page)
+{
+    const struct check_counts *checks = &counts->checks;
+    const uint64_t *allowed = checks->checks[CHECK_ALLOWED], *denied = checks->checks[CHECK_DENIED];
+
+    metric_family(page, CHECKS, METRIC_COUNTER, "Checks that were answered, and why so.");
+    write_checks_of(page, "allow", "rule", allowed[DECISION_RULE]);
+    write_checks_of(page, "allow", "default", allowed[DECISION_DEFAULT]);
+    write_checks_of(page, "deny", "rule", denied[DECISION_RULE]);
+    write_checks_of(page, "deny", "default", denied[DECISION_DEFAULT]);
+    write_checks_of(page, "deny", "unknown", denied[DECISION_UNKNOWN]);
+    write_checks_of(page, "deny", "oversize", check_counts_of(checks, CHECK_OVERSIZE));
+    write_checks_of(page, "error", "fault", check_counts_of(checks, CHECK_FAULT));
+    write_checks_of(page, "error", "malformed",
+                    check_counts_of(checks, CHECK_MALFORMED) + counts->unreadable);
+    write_checks_of(page, "error", "late", counts->late);
+}
+
+/* What there is before anything was counted, so that a rate has a beginning. */
+static bool is_usual(enum syn_state state, enum syn_reason reason)
+{
+    static const struct {
+        enum syn_state state;
+        enum syn_reason reason;
+    } USUAL[] = {
+        {SYN_STATE_VERIFIED, SYN_REASON_NONE},         {SYN_STATE_CAPTURED, SYN_REASON_UNTRACKED},
+        {SYN_STATE_AMBIGUOUS, SYN_REASON_NONE},        {SYN_STATE_MISSING, SYN_REASON_FILTERED},
+        {SYN_STATE_MISSING, SYN_REASON_NO_SYN},        {SYN_STATE_MISSING, SYN_REASON_MAP_FULL},
+        {SYN_STATE_MISSING, SYN_REASON_NOT_SEEN},      {SYN_STATE_UNSUPPORTED, SYN_REASON_HTTP3},
+        {SYN_STATE_UNSUPPORTED, SYN_REASON_PIPE},      {SYN_STATE_UNSUPPORTED, SYN_REASON_INTERNAL},
+        {SYN_STATE_UNAVAILABLE, SYN_REASON_MAP_ERROR},
+    };
+
+    for (size_t i = 0; i < sizeof(USUAL) / sizeof(USUAL[0]); i++)
+        if (USUAL[i].state == state && USUAL[i].reason == reason)
+            return true;
+    return false;
+}
+
+static void write_lookups(const struct check_counts *counts, struct metric_page *page)
+{
+    static const char NAME[] = "synauthz_lookups_total";
+
+    metric_family(page, NAME, METRIC_COUNTER,
+                  "Connections of Checks that were looked up, and what was known of their SYNs.");
+    for (unsigned state = 0; state < SYN_STATE_COUNT_; state++)
+        for (unsigned reason = 0; reason < SYN_REASON_COUNT_; reason++) {
+            const struct metric_label labels[] = {
+                {"state", syn_state_name((enum syn_state)state)},
+                {"reason", syn_reason_name((enum syn_reason)reason)},
+                {NULL, NULL},
+            };
+
+            if (counts->lookups[state][reason] ||
+                is_usual((enum syn_state)state, (enum syn_reason)reason))
+                metric_u64(page, NAME, labels, counts->lookups[state][reason]);
+        }
+}
+
+static void write_calls(const struct server_counts *counts, struct metric_page *page)
+{
+    write_one(page, "synauthz_calls_in_flight", METRIC_GAUGE, "Calls that are being answered.",
+              counts->in_flight);
+    write_one(page, "synauthz_calls_cancelled_total", METRIC_COUNTER,
+              "Calls whose client did not wait for the answer, or did not take it.",
+              counts->cancelled);
+    write_one(page, "synauthz_connections_refused_total", METRIC_COUNTER,
+              "Connections that were closed at once, beyond the limit.",
+              counts->refused_connections);
+}
+
+/* --- capture ---------------------------------------------------------------------------------- */
+
+static void write_pins(const struct syn_source *pins, struct metric_page *page)
+{
+    static const char STATE[] = "synauthz_pins_state";
+    struct pin_source_status status;
+
+    pin_source_get_status(pins, &status);
+    metric_family(page, STATE, METRIC_GAUGE, "1 for the state that the agent's pins are in.");
+    for (unsigned i = 0; i < sizeof(PIN_STATES) / sizeof(PIN_STATES[0]); i++)
+        metric_u64(page, STATE, (struct metric_label[]){{"state", PIN_STATES[i]}, {NULL, NULL}},
+                   status.state == (enum pin_source_state)i);
+    write_one(page, "synauthz_pins_swaps_total", METRIC_COUNTER,
+              "Sets of maps that were taken into use.", status.swaps);
+    write_one(page, "synauthz_pins_failures_total", METRIC_COUNTER,
+              "Tries to open the pins that failed, though there were some.", status.failures);
+    if (status.state == PIN_SOURCE_ABSENT) /* neither of the two is known then */
+        return;
+    write_one(page, "synauthz_pins_tracked", METRIC_GAUGE,
+              "1: SYNs are verified by the kernel's sockets; 0: only captured.", status.tracked);
+    metric_family(page, "synauthz_heartbeat_age_seconds", METRIC_GAUGE,
+                  "Since the agent wrote its heartbeat into the maps.");
+    metric_seconds(page, "synauthz_heartbeat_age_seconds", NULL, status.heartbeat_age_ns);
+}
+
+/* Of `serve --attach`: what an agent's page says of its maps. */
+static void write_capture(struct serve_metrics *metrics, struct metric_page *page)
+{
+    struct capture_numbers numbers;
+
+    metrics->map_read_failures += capture_numbers_read(metrics->maps, true, &numbers);
+    write_one(page, "synauthz_map_read_failures_total", METRIC_COUNTER,
+              "Reads of a map for this page that failed; what they were for is left out.",
+              metrics->map_read_failures);
+    capture_metrics_write(&numbers, page);
+}
+
+static void write_page(void *context, struct metric_page *page)
+{
+    struct serve_metrics *metrics = context;
+    struct server_counts counts;
+
+    server_get_counts(metrics->server, &counts);
+    write_info(metrics, page);
+    write_health(metrics, page);
+    write_checks(&counts, page);
+    write_lookups(&counts.checks, page);
+    write_calls(&counts, page);
+    if (metrics->pins)
+        write_pins(metrics->pins, page);
+    if (metrics->maps)
+        write_capture(metrics, page);
+}
+
+struct admin_pages serve_metrics_pages(struct serve_metrics *metrics)
+{
+    return (struct admin_pages){
+        .context = metrics,
+        .metrics = write_page,
+        .is_live = is_live,
+        .is_ready = is_ready,
+    };
+}
