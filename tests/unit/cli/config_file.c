@@ -275,12 +275,45 @@ static void a_file_cut_anywhere_is_refused_with_a_place(void **state)
     }
 }
 
+static void assert_loads(const char *name, struct str text)
+{
+    static const char *const SECTIONS[] = {"agent", "serve"};
+    const struct options_given none = {0};
+
+    for (size_t i = 0; i < 2; i++) {
+        CLEANUP(config_file_freep) struct config_file *file = NULL;
+        union {
+            struct agent_options agent;
+            struct serve_options serve;
+        } target = {0};
+        struct diag diag = {0};
+
+        if (config_file_parse(text, name, SECTIONS[i], &none, &target, &file, &diag) < 0)
+            fail_msg("%s:%u:%u: %s", name, diag.place.line, diag.place.column, diag.text);
+    }
+}
+
+static void each_file_that_is_shipped_loads(void **state)
+{
+    static const char *const PATHS[] = {TEST_DATA "/../../deploy/kubernetes/base/synauthz.yaml",
+                                        TEST_DATA
+                                        "/../../deploy/kubernetes/node-device/synauthz.yaml"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(PATHS) / sizeof(PATHS[0]); i++) {
+        CLEANUP(freep) char *bytes = NULL;
+        struct diag diag = {0};
+        size_t size = 0;
+
+        assert_int_equal(file_read(PATHS[i], 1 << 20, &bytes, &size, &diag), 0);
+        assert_loads(PATHS[i], (struct str){bytes, size});
+    }
+}
+
 static void each_example_of_the_guide_loads(void **state)
 {
     static const char OPEN[] = "```yaml\n", CLOSE[] = "```";
-    static const char *const SECTIONS[] = {"agent", "serve"};
     CLEANUP(freep) char *bytes = NULL, *guide = NULL;
-    const struct options_given none = {0};
     struct diag diag = {0};
     size_t size = 0;
     int examples = 0;
@@ -293,18 +326,7 @@ static void each_example_of_the_guide_loads(void **state)
         char *end = strstr(at += strlen(OPEN), CLOSE);
 
         assert_non_null(end);
-        for (size_t i = 0; i < 2; i++) {
-            CLEANUP(config_file_freep) struct config_file *file = NULL;
-            union {
-                struct agent_options agent;
-                struct serve_options serve;
-            } target = {0};
-
-            if (config_file_parse((struct str){at, (size_t)(end - at)}, "node.md", SECTIONS[i],
-                                  &none, &target, &file, &diag) < 0)
-                fail_msg("example %d, %u:%u: %s", examples, diag.place.line, diag.place.column,
-                         diag.text);
-        }
+        assert_loads("node.md", (struct str){at, (size_t)(end - at)});
         at = end;
     }
     assert_true(examples >= 1);
@@ -345,6 +367,7 @@ int main(void)
         cmocka_unit_test(the_command_line_wins_lists_as_a_whole),
         cmocka_unit_test(an_empty_list_is_a_list),
         cmocka_unit_test(a_file_cut_anywhere_is_refused_with_a_place),
+        cmocka_unit_test(each_file_that_is_shipped_loads),
         cmocka_unit_test(each_example_of_the_guide_loads),
         cmocka_unit_test(files_that_cannot_be_read_say_why),
     };
