@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Single frames through the loaded XDP program: what it records is what the same parser says in
- * user space, every frame passes, and none is changed. */
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
-#include <errno.h>
+/* Single frames through the loaded programs of all hooks: what they record is what the same parser
+ * says in user space, every frame passes, and none is changed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -16,80 +13,27 @@
 #include <cmocka.h>
 
 #include "addr.h"
-#include "local_capture.h"
+#include "hookset.h"
 #include "packet.h"
-#include "parse.h"
 
 enum { PORT = 443, BIG_FRAME_MAX = 12000, LINE_MAX_BYTES = 65536 };
 
-static struct local_capture *start(const struct local_capture_config *config)
-{
-    struct local_capture *capture = NULL;
-    struct diag diag = {0};
-
-    if (local_capture_start(config, &capture, &diag) < 0)
-        fail_msg("%s", diag.text);
-    return capture;
-}
-
-static struct local_capture *start_any_port(void)
-{
-    return start(&(struct local_capture_config){.any_port = true});
-}
-
-/* One run; the verdict is "pass" and the frame comes out as it went in. */
-static void run(const struct local_capture *capture, const uint8_t *frame, size_t length)
-{
-    static uint8_t out[BIG_FRAME_MAX];
-    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame, .data_size_in = (uint32_t)length,
-                .data_out = out, .data_size_out = sizeof(out), .repeat = 1);
-
-    assert_int_equal(bpf_prog_test_run_opts(local_capture_program(capture), &options), 0);
-    assert_int_equal(options.retval, XDP_PASS);
-    assert_int_equal(options.data_size_out, length);
-    assert_memory_equal(out, frame, length);
-}
-
-static bool pending_is_empty(const struct local_capture *capture)
-{
-    struct pending_key key;
-
-    return bpf_map_get_next_key(local_capture_get_maps(capture)->fd[MAP_PENDING], NULL, &key) == -ENOENT;
-}
-
-/* Takes the record out of `pending`; what only the kernel knows of it is checked and zeroed. */
-static struct syn_record take(const struct local_capture *capture, const struct pending_key *key)
-{
-    int fd = local_capture_get_maps(capture)->fd[MAP_PENDING];
-    struct syn_record record;
-
-    assert_int_equal(bpf_map_lookup_elem(fd, key, &record), 0);
-    assert_int_equal(bpf_map_delete_elem(fd, key), 0);
-    assert_int_equal(record.hook, SYN_HOOK_XDP);
-    assert_int_not_equal(record.seen_ns, 0);
-    assert_int_not_equal(record.ifindex, 0);
-    record.hook = SYN_HOOK_NONE;
-    record.seen_ns = 0;
-    record.ifindex = 0;
-    return record;
-}
-
-/* Runs the frame and compares with the parser here.  Returns what that said. */
-static enum parse_result run_and_compare(const struct local_capture *capture, const uint8_t *frame,
-                                         size_t length)
+/* Runs the frame at the hook and compares with the parser here.  Returns what that said. */
+static enum parse_result run_and_compare(const struct hookset *set, enum syn_hook hook,
+                                         const uint8_t *frame, size_t length)
 {
     struct parse_packet packet;
     struct pending_key key;
     struct syn_record expected, record;
-    enum parse_result result = parse_syn_ethernet(frame, frame + length, &packet);
+    enum parse_result result = hookset_parse(hook, frame, length, 0, &packet);
 
-    run(capture, frame, length);
+    hookset_run(set, hook, frame, length);
     if (result == PARSE_SYN) {
         parse_fill(&packet, &key, &expected);
-        record = take(capture, &key);
+        record = hookset_take(set, hook, &key);
         assert_memory_equal(&record, &expected, sizeof(record));
     }
-    assert_true(pending_is_empty(capture));
+    assert_true(hookset_pending_is_empty(set));
     return result;
 }
 
@@ -109,10 +53,11 @@ static void oracle_frames_are_recorded_as_the_parser_says(void **state)
 {
     static char line[LINE_MAX_BYTES];
     FILE *file = fopen(TEST_DATA "/p0f/oracle.jsonl", "re");
-    struct local_capture *capture = start_any_port();
-    int frames = 0, syns = 0;
+    struct hookset set;
+    int frames = 0, syns[SYN_HOOK_COUNT_] = {0};
 
     (void)state;
+    hookset_make(&set);
     assert_non_null(file);
     while (fgets(line, sizeof(line), file)) {
         const char *hex = strstr(line, "\"frame\":\"");
@@ -120,20 +65,27 @@ static void oracle_frames_are_recorded_as_the_parser_says(void **state)
         bool reported = strstr(line, "\"reported\":true"),
              beyond = strstr(line, "\"cat\":\"v6ext\"");
         size_t length;
-        bool syn;
 
         assert_non_null(hex);
         length = unhex(hex + strlen("\"frame\":\""), frame, sizeof(frame));
-        syn = run_and_compare(capture, frame, length) == PARSE_SYN;
-        if (syn != reported && !beyond)
-            fail_msg("p0f %s this frame: %s", reported ? "reports" : "does not report", line);
+        for
+            EACH_HOOK(hook)
+            {
+                bool syn = run_and_compare(&set, hook, frame, length) == PARSE_SYN;
+
+                syns[hook] += syn;
+                if (syn != reported && !beyond && hook != SYN_HOOK_CGROUP)
+                    fail_msg("p0f %s this frame: %s", reported ? "reports" : "does not report",
+                             line);
+            }
         frames++;
-        syns += syn;
     }
     (void)fclose(file);
     assert_true(frames > 400);
-    assert_true(syns > 400);
-    local_capture_freep(&capture);
+    for
+        EACH_HOOK(hook)
+    assert_true(syns[hook] > 400);
+    hookset_done(&set);
 }
 
 /* --- frames made by hand --- */
@@ -148,6 +100,7 @@ enum {
     IP6_NEXT = ETH + 6,
     TCP4 = ETH + 20,
     TCP6 = ETH + 40,
+    TCP = 20,
     OFFSET = 12,
     FLAGS = 13,
     POKES = 3,
@@ -167,6 +120,7 @@ struct row {
     enum parse_result result;
     int counter; /* that goes up by one; -1: none */
     int seen;
+    bool link; /* not what it is without its Ethernet header */
 };
 
 #define TAG_A               "81000001"
@@ -184,9 +138,28 @@ static const struct row ROWS[] = {
     {"SYN-ACK", false, {{TCP4 + FLAGS, FLAG_SYN | FLAG_ACK}}, .result = PARSE_NOT_SYN, .counter = -1},
     {"ACK", false, {{TCP4 + FLAGS, FLAG_ACK}}, .result = PARSE_NOT_SYN, .counter = -1},
     {"no flags", true, {{TCP6 + FLAGS, 0}}, .result = PARSE_NOT_SYN, .counter = -1},
+    {"ICMP", false, {{IP4_PROTOCOL, 1}}, .result = PARSE_NOT_TCP, .counter = -1},
     {"UDP", false, {{IP4_PROTOCOL, 17}}, .result = PARSE_NOT_TCP, .counter = -1},
     {"UDP over IPv6", true, {{IP6_NEXT, 17}}, .result = PARSE_NOT_TCP, .counter = -1},
-    {"ARP", false, {{13, 6}}, .result = PARSE_NOT_IP, .counter = -1},
+    {"ARP", false, {{13, 6}}, .result = PARSE_NOT_IP, .counter = -1, .link = true},
+    {"MPLS", false, {{12, 0x88}, {13, 0x47}},
+     .result = PARSE_LINK, .counter = COUNTER_LINK_UNPARSED, .link = true},
+    {"multicast MPLS", false, {{12, 0x88}, {13, 0x48}},
+     .result = PARSE_LINK, .counter = COUNTER_LINK_UNPARSED, .link = true},
+    {"PPPoE", true, {{12, 0x88}, {13, 0x64}},
+     .result = PARSE_LINK, .counter = COUNTER_LINK_UNPARSED, .link = true},
+    {"IP in IP", false, {{IP4_PROTOCOL, 4}},
+     .result = PARSE_TUNNEL, .counter = COUNTER_TUNNEL_UNPARSED, .link = true},
+    {"IPv6 in IPv6", true, {{IP6_NEXT, 41}},
+     .result = PARSE_TUNNEL, .counter = COUNTER_TUNNEL_UNPARSED, .link = true},
+    {"GRE", false, {{IP4_PROTOCOL, 47}},
+     .result = PARSE_TUNNEL, .counter = COUNTER_TUNNEL_UNPARSED, .link = true},
+    {"a later fragment of GRE", false, {{IP4_PROTOCOL, 47}, {IP4_FRAGMENT + 1, 1}},
+     .result = PARSE_NOT_TCP, .counter = -1},
+    {"VXLAN that is not looked into", false, {{IP4_PROTOCOL, 17}, {TCP4 + 2, 0x12}, {TCP4 + 3, 0xb5}},
+     .result = PARSE_TUNNEL, .counter = COUNTER_TUNNEL_UNPARSED, .link = true},
+    {"Geneve", true, {{IP6_NEXT, 17}, {TCP6 + 2, 0x17}, {TCP6 + 3, 0xc1}},
+     .result = PARSE_TUNNEL, .counter = COUNTER_TUNNEL_UNPARSED, .link = true},
     {"SYN and FIN", false, {{TCP4 + FLAGS, FLAG_SYN | FLAG_FIN}},
      .result = PARSE_BAD_FLAGS, .counter = COUNTER_SYN_BAD_FLAGS},
     {"SYN and RST", true, {{TCP6 + FLAGS, FLAG_SYN | FLAG_RST}},
@@ -212,9 +185,9 @@ static const struct row ROWS[] = {
     {"header length 4", false, {{ETH, 0x44}},
      .result = PARSE_BAD_IP_HEADER, .counter = COUNTER_IP_BAD_HEADER},
     {"version 5", false, {{ETH, 0x55}},
-     .result = PARSE_BAD_IP_HEADER, .counter = COUNTER_IP_BAD_HEADER},
+     .result = PARSE_BAD_IP_HEADER, .counter = COUNTER_IP_BAD_HEADER, .link = true},
     {"version 4 in an IPv6 frame", true, {{ETH, 0x40}},
-     .result = PARSE_BAD_IP_HEADER, .counter = COUNTER_IP_BAD_HEADER},
+     .result = PARSE_BAD_IP_HEADER, .counter = COUNTER_IP_BAD_HEADER, .link = true},
     {"first fragment", false, {{IP4_FRAGMENT, 0x20}},
      .result = PARSE_FRAGMENT, .counter = COUNTER_IP_FRAGMENT},
     {"offset in the low byte only", false, {{IP4_FRAGMENT, 0}, {IP4_FRAGMENT + 1, 1}},
@@ -240,13 +213,13 @@ static const struct row ROWS[] = {
      FOUR_DESTINATION_OPTIONS FOUR_DESTINATION_OPTIONS LAST_DESTINATION_OPTIONS,
      .result = PARSE_IPV6_TOO_DEEP, .counter = COUNTER_IPV6_TOO_DEEP},
     {"one VLAN tag", .insert_at = 12, .insert = TAG_A,
-     .result = PARSE_SYN, .counter = COUNTER_SYN_STORED, .seen = SYN_SEEN_VLAN_1},
+     .result = PARSE_SYN, .counter = COUNTER_SYN_STORED, .seen = SYN_SEEN_VLAN_1, .link = true},
     {"two VLAN tags", true, .insert_at = 12, .insert = TAG_B TAG_A,
-     .result = PARSE_SYN, .counter = COUNTER_SYN_STORED, .seen = SYN_SEEN_VLAN_2},
+     .result = PARSE_SYN, .counter = COUNTER_SYN_STORED, .seen = SYN_SEEN_VLAN_2, .link = true},
     {"the old type of the outer tag", .insert_at = 12, .insert = TAG_C,
-     .result = PARSE_SYN, .counter = COUNTER_SYN_STORED, .seen = SYN_SEEN_VLAN_1},
+     .result = PARSE_SYN, .counter = COUNTER_SYN_STORED, .seen = SYN_SEEN_VLAN_1, .link = true},
     {"a third VLAN tag", .insert_at = 12, .insert = TAG_B TAG_A TAG_A,
-     .result = PARSE_VLAN_TOO_DEEP, .counter = COUNTER_VLAN_TOO_DEEP},
+     .result = PARSE_VLAN_TOO_DEEP, .counter = COUNTER_VLAN_TOO_DEEP, .link = true},
 };
 /* clang-format on */
 
@@ -287,25 +260,6 @@ static size_t build(const struct row *row, uint8_t frame[FRAME_MAX])
     return length + inserted;
 }
 
-static uint64_t counter(const struct local_capture *capture, int which)
-{
-    uint64_t counters[COUNTER_COUNT_];
-
-    assert_int_equal(local_capture_counters(capture, counters), 0);
-    return counters[which];
-}
-
-/* Of the XDP program; the tracker counts sockets of the whole machine. */
-static uint64_t sum_of_counters(const struct local_capture *capture)
-{
-    uint64_t counters[COUNTER_COUNT_], sum = 0;
-
-    assert_int_equal(local_capture_counters(capture, counters), 0);
-    for (int i = 0; i < COUNTER_PROMOTED; i++)
-        sum += counters[i];
-    return sum;
-}
-
 /* How many counters a SYN of this kind moves: seen, stored or what is wrong, and the extension
  * headers. */
 static unsigned moved_counters(const struct row *row)
@@ -317,27 +271,63 @@ static unsigned moved_counters(const struct row *row)
     return row->seen & SYN_SEEN_IPV6_EXTENSION ? 3 : 2;
 }
 
+static void check_row(const struct hookset *set, enum syn_hook hook, const struct row *row)
+{
+    uint8_t frame[FRAME_MAX];
+    size_t length = build(row, frame);
+    uint64_t before =
+        row->counter < 0 ? 0 : hookset_counter(set, hook, (enum capture_counter)row->counter);
+    uint64_t sum = hookset_sum(set, hook);
+    enum parse_result result = run_and_compare(set, hook, frame, length);
+
+    if (result != row->result)
+        fail_msg("%s at hook %d: result %d, expected %d", row->name, hook, result, row->result);
+    if (row->counter >= 0 &&
+        hookset_counter(set, hook, (enum capture_counter)row->counter) != before + 1)
+        fail_msg("%s at hook %d: not counted", row->name, hook);
+    if (hookset_sum(set, hook) != sum + moved_counters(row))
+        fail_msg("%s at hook %d: %d counters moved", row->name, hook,
+                 (int)(hookset_sum(set, hook) - sum));
+}
+
+/* Rows of the link layer and those that are told by it are not for cgroup_skb.  The kernel makes no
+ * socket buffer for test-run of less than an IP header. */
+static bool is_for(enum syn_hook hook, const struct row *row)
+{
+    if (hook != SYN_HOOK_XDP && row->cut > TCP)
+        return false;
+    return hook != SYN_HOOK_CGROUP || !row->link;
+}
+
 static void each_kind_of_frame_is_counted_as_what_it_is(void **state)
 {
-    struct local_capture *capture = start_any_port();
+    struct hookset set;
 
     (void)state;
-    for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
-        const struct row *row = &ROWS[i];
-        uint8_t frame[FRAME_MAX];
-        size_t length = build(row, frame);
-        uint64_t before = row->counter < 0 ? 0 : counter(capture, row->counter);
-        uint64_t sum = sum_of_counters(capture);
-        enum parse_result result = run_and_compare(capture, frame, length);
+    hookset_make(&set);
+    for
+        EACH_HOOK(hook)
+    for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++)
+        if (is_for(hook, &ROWS[i]))
+            check_row(&set, hook, &ROWS[i]);
+    hookset_done(&set);
+}
 
-        if (result != row->result)
-            fail_msg("%s: result %d, expected %d", row->name, result, row->result);
-        if (row->counter >= 0 && counter(capture, row->counter) != before + 1)
-            fail_msg("%s: not counted", row->name);
-        if (sum_of_counters(capture) != sum + moved_counters(row))
-            fail_msg("%s: %d counters moved", row->name, (int)(sum_of_counters(capture) - sum));
+/* What the kernel gives a process is never a frame to be unpacked. */
+static void no_tunnel_is_counted_in_a_control_group(void **state)
+{
+    struct hookset set;
+
+    (void)state;
+    hookset_make(&set);
+    for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
+        uint8_t frame[FRAME_MAX];
+
+        if (ROWS[i].result == PARSE_TUNNEL)
+            hookset_run(&set, SYN_HOOK_CGROUP, frame, build(&ROWS[i], frame));
     }
-    local_capture_freep(&capture);
+    assert_int_equal(hookset_sum(&set, SYN_HOOK_CGROUP), 0);
+    hookset_done(&set);
 }
 
 static void parser_says_what_it_went_through(void **state)
@@ -348,45 +338,87 @@ static void parser_says_what_it_went_through(void **state)
         size_t length = build(&ROWS[i], frame);
         struct parse_packet packet;
 
-        if (parse_syn_ethernet(frame, frame + length, &packet) != PARSE_SYN)
-            continue;
-        assert_int_equal(packet.seen, ROWS[i].seen);
+        if (parse_syn_ethernet(frame, frame + length, &packet) == PARSE_SYN)
+            assert_int_equal(packet.seen, ROWS[i].seen);
     }
 }
 
 static void second_syn_with_the_same_isn_is_a_retransmit(void **state)
 {
-    struct local_capture *capture = start_any_port();
-    struct segment again = PLAIN4;
-    uint8_t frame[FRAME_MAX];
+    struct hookset set;
 
     (void)state;
-    run(capture, frame, segment_build(&PLAIN4, frame));
-    again.ttl = 33;
-    run(capture, frame, segment_build(&again, frame));
-    again.seq++;
-    run(capture, frame, segment_build(&again, frame));
-    assert_int_equal(counter(capture, COUNTER_SYN_SEEN), 3);
-    assert_int_equal(counter(capture, COUNTER_SYN_STORED), 2);
-    assert_int_equal(counter(capture, COUNTER_SYN_RETRANSMIT), 1);
-    local_capture_freep(&capture);
+    for
+        EACH_HOOK(hook)
+        {
+            struct segment again = PLAIN4;
+            uint8_t frame[FRAME_MAX];
+
+            hookset_make(&set);
+            hookset_run(&set, hook, frame, segment_build(&PLAIN4, frame));
+            again.ttl = 33;
+            hookset_run(&set, hook, frame, segment_build(&again, frame));
+            again.seq++;
+            hookset_run(&set, hook, frame, segment_build(&again, frame));
+            assert_int_equal(hookset_counter(&set, hook, COUNTER_SYN_SEEN), 3);
+            assert_int_equal(hookset_counter(&set, hook, COUNTER_SYN_STORED), 2);
+            assert_int_equal(hookset_counter(&set, hook, COUNTER_SYN_RETRANSMIT), 1);
+            hookset_done(&set);
+        }
+}
+
+/* On its way inwards a packet loses hops, and netfilter may change it. */
+static void outermost_hook_that_sees_a_syn_keeps_it(void **state)
+{
+    struct segment syn = PLAIN6;
+    struct parse_packet packet;
+    struct pending_key key;
+    struct syn_record record;
+    uint8_t frame[FRAME_MAX];
+    struct hookset set;
+    size_t length;
+
+    (void)state;
+    hookset_make(&set);
+    for
+        EACH_HOOK(hook)
+        {
+            syn.ttl = (uint8_t)(64 - hook);
+            length = segment_build(&syn, frame);
+            hookset_run(&set, hook, frame, length);
+            assert_int_equal(
+                hookset_counter(&set, hook,
+                                hook == SYN_HOOK_XDP ? COUNTER_SYN_STORED : COUNTER_SYN_RETRANSMIT),
+                1);
+        }
+    assert_int_equal(parse_syn_ethernet(frame, frame + length, &packet), PARSE_SYN);
+    parse_fill(&packet, &key, &record);
+    record = hookset_take(&set, SYN_HOOK_XDP, &key);
+    assert_int_equal(record.ttl, 64 - SYN_HOOK_XDP);
+    hookset_done(&set);
 }
 
 static void payload_is_counted_and_padding_is_not(void **state)
 {
-    struct local_capture *capture = start_any_port();
-    struct segment data = PLAIN4;
-    uint8_t frame[FRAME_MAX] = {0};
-    size_t length = segment_build(&PLAIN4, frame);
+    struct hookset set;
 
     (void)state;
-    assert_int_equal(run_and_compare(capture, frame, length + 6), PARSE_SYN); /* Ethernet padding */
-    assert_int_equal(counter(capture, COUNTER_SYN_WITH_PAYLOAD), 0);
-    data.payload = 100;
-    length = segment_build(&data, frame);
-    assert_int_equal(run_and_compare(capture, frame, length), PARSE_SYN);
-    assert_int_equal(counter(capture, COUNTER_SYN_WITH_PAYLOAD), 1);
-    local_capture_freep(&capture);
+    hookset_make(&set);
+    for
+        EACH_HOOK(hook)
+        {
+            struct segment data = PLAIN4;
+            uint8_t frame[FRAME_MAX] = {0};
+            size_t length = segment_build(&PLAIN4, frame) + 6; /* Ethernet padding */
+
+            assert_int_equal(run_and_compare(&set, hook, frame, length), PARSE_SYN);
+            assert_int_equal(hookset_counter(&set, hook, COUNTER_SYN_WITH_PAYLOAD), 0);
+            data.payload = 100;
+            length = segment_build(&data, frame);
+            assert_int_equal(run_and_compare(&set, hook, frame, length), PARSE_SYN);
+            assert_int_equal(hookset_counter(&set, hook, COUNTER_SYN_WITH_PAYLOAD), 1);
+        }
+    hookset_done(&set);
 }
 
 /* Longer than one page: most of the frame is not in the linear part that the program can read. */
@@ -394,43 +426,51 @@ static void frame_in_several_buffers_has_its_whole_length(void **state)
 {
     static uint8_t frame[BIG_FRAME_MAX];
     enum { PAYLOAD = 9000 };
-    struct local_capture *capture = start_any_port();
     size_t length = segment_build(&PLAIN4, frame);
     uint32_t ip_length = (uint32_t)(length - ETH + PAYLOAD);
+    struct hookset set;
 
     (void)state;
+    hookset_make(&set);
     frame[IP4_LENGTH] = (uint8_t)(ip_length >> 8);
     frame[IP4_LENGTH + 1] = (uint8_t)ip_length;
-    assert_int_equal(run_and_compare(capture, frame, length + PAYLOAD), PARSE_SYN);
-    run(capture, frame, length + PAYLOAD - 1);
-    assert_int_equal(counter(capture, COUNTER_SYN_TRUNCATED), 1);
-    local_capture_freep(&capture);
+    assert_int_equal(run_and_compare(&set, SYN_HOOK_XDP, frame, length + PAYLOAD), PARSE_SYN);
+    hookset_run(&set, SYN_HOOK_XDP, frame, length + PAYLOAD - 1);
+    assert_int_equal(hookset_counter(&set, SYN_HOOK_XDP, COUNTER_SYN_TRUNCATED), 1);
+    hookset_done(&set);
 }
 
 /* --- filters --- */
 
 static void other_ports_are_filtered(void **state)
 {
-    static const uint16_t PORTS[] = {1, 64, PORT, 65535};
-    struct local_capture *capture =
-        start(&(struct local_capture_config){.ports = PORTS, .port_count = 4});
-    struct segment syn = PLAIN4;
-    uint8_t frame[FRAME_MAX];
+    static const uint16_t PORTS[] = {1, 64, PORT, 65535},
+                          OTHERS[] = {PORT - 1, PORT + 1, PORT + 64};
+    struct hookset set;
 
     (void)state;
-    for (size_t i = 0; i < 4; i++) {
-        syn.destination_port = PORTS[i];
-        assert_int_equal(run_and_compare(capture, frame, segment_build(&syn, frame)), PARSE_SYN);
-    }
-    for (size_t i = 0; i < 3; i++) {
-        syn.destination_port = (uint16_t[]){PORT - 1, PORT + 1, PORT + 64}[i];
-        run(capture, frame, segment_build(&syn, frame));
-    }
-    assert_true(pending_is_empty(capture));
-    assert_int_equal(counter(capture, COUNTER_SYN_STORED), 4);
-    assert_int_equal(counter(capture, COUNTER_SYN_FILTERED_PORT), 3);
-    assert_int_equal(counter(capture, COUNTER_SYN_SEEN), 4);
-    local_capture_freep(&capture);
+    hookset_make_with(&set, &(struct filters){.ports = PORTS, .port_count = 4}, NULL, NULL);
+    for
+        EACH_HOOK(hook)
+        {
+            struct segment syn = PLAIN4;
+            uint8_t frame[FRAME_MAX];
+
+            for (size_t i = 0; i < 4; i++) {
+                syn.destination_port = PORTS[i];
+                assert_int_equal(run_and_compare(&set, hook, frame, segment_build(&syn, frame)),
+                                 PARSE_SYN);
+            }
+            for (size_t i = 0; i < 3; i++) {
+                syn.destination_port = OTHERS[i];
+                hookset_run(&set, hook, frame, segment_build(&syn, frame));
+            }
+            assert_true(hookset_pending_is_empty(&set));
+            assert_int_equal(hookset_counter(&set, hook, COUNTER_SYN_STORED), 4);
+            assert_int_equal(hookset_counter(&set, hook, COUNTER_SYN_FILTERED_PORT), 3);
+            assert_int_equal(hookset_counter(&set, hook, COUNTER_SYN_SEEN), 4);
+        }
+    hookset_done(&set);
 }
 
 static void other_destinations_are_filtered(void **state)
@@ -444,51 +484,60 @@ static void other_destinations_are_filtered(void **state)
         {"2001:db8::9", "2001:db8:2::5", false},
     };
     struct prefix prefixes[2];
-    struct local_capture *capture;
-    uint64_t filtered = 0;
+    struct hookset set;
 
     (void)state;
     assert_int_equal(prefix_parse(STR("198.51.100.0/24"), &prefixes[0]), 0);
     assert_int_equal(prefix_parse(STR("2001:db8:1::/48"), &prefixes[1]), 0);
-    capture = start(
-        &(struct local_capture_config){.any_port = true, .prefixes = prefixes, .prefix_count = 2});
-    for (size_t i = 0; i < sizeof(DESTINATIONS) / sizeof(DESTINATIONS[0]); i++) {
-        struct segment syn = PLAIN4;
-        uint8_t frame[FRAME_MAX];
-        size_t length;
+    hookset_make_with(&set,
+                      &(struct filters){.any_port = true, .prefixes = prefixes, .prefix_count = 2},
+                      NULL, NULL);
+    for
+        EACH_HOOK(hook)
+        {
+            uint64_t filtered = 0;
 
-        syn.source = DESTINATIONS[i].source;
-        syn.destination = DESTINATIONS[i].destination;
-        length = segment_build(&syn, frame);
-        if (DESTINATIONS[i].captured) {
-            assert_int_equal(run_and_compare(capture, frame, length), PARSE_SYN);
-        } else {
-            run(capture, frame, length);
-            filtered++;
+            for (size_t i = 0; i < sizeof(DESTINATIONS) / sizeof(DESTINATIONS[0]); i++) {
+                struct segment syn = PLAIN4;
+                uint8_t frame[FRAME_MAX];
+                size_t length;
+
+                syn.source = DESTINATIONS[i].source;
+                syn.destination = DESTINATIONS[i].destination;
+                length = segment_build(&syn, frame);
+                if (DESTINATIONS[i].captured)
+                    assert_int_equal(run_and_compare(&set, hook, frame, length), PARSE_SYN);
+                else
+                    hookset_run(&set, hook, frame, length);
+                filtered += !DESTINATIONS[i].captured;
+                assert_true(hookset_pending_is_empty(&set));
+                assert_int_equal(hookset_counter(&set, hook, COUNTER_SYN_FILTERED_PREFIX),
+                                 filtered);
+            }
         }
-        assert_true(pending_is_empty(capture));
-        assert_int_equal(counter(capture, COUNTER_SYN_FILTERED_PREFIX), filtered);
-    }
-    local_capture_freep(&capture);
+    hookset_done(&set);
 }
 
 /* Maps of zeros: the state before the loader has written its filters. */
 static void unprogrammed_maps_capture_and_count_nothing(void **state)
 {
-    struct local_capture *capture = start_any_port();
-    const struct capture_maps *maps = local_capture_get_maps(capture);
-    struct capture_config off = {0};
+    struct hookset set;
 
     (void)state;
-    assert_int_equal(bpf_map_update_elem(maps->fd[MAP_CONFIG], &(uint32_t){0}, &off, BPF_ANY), 0);
-    for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
-        uint8_t frame[FRAME_MAX];
+    hookset_make(&set);
+    hookset_configure(&set, &(struct capture_config){0});
+    for
+        EACH_HOOK(hook)
+        {
+            for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
+                uint8_t frame[FRAME_MAX];
 
-        run(capture, frame, build(&ROWS[i], frame));
-    }
-    assert_true(pending_is_empty(capture));
-    assert_int_equal(sum_of_counters(capture), 0);
-    local_capture_freep(&capture);
+                hookset_run(&set, hook, frame, build(&ROWS[i], frame));
+            }
+            assert_int_equal(hookset_sum(&set, hook), 0);
+        }
+    assert_true(hookset_pending_is_empty(&set));
+    hookset_done(&set);
 }
 
 int main(void)
@@ -496,8 +545,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(oracle_frames_are_recorded_as_the_parser_says),
         cmocka_unit_test(each_kind_of_frame_is_counted_as_what_it_is),
+        cmocka_unit_test(no_tunnel_is_counted_in_a_control_group),
         cmocka_unit_test(parser_says_what_it_went_through),
         cmocka_unit_test(second_syn_with_the_same_isn_is_a_retransmit),
+        cmocka_unit_test(outermost_hook_that_sees_a_syn_keeps_it),
         cmocka_unit_test(payload_is_counted_and_padding_is_not),
         cmocka_unit_test(frame_in_several_buffers_has_its_whole_length),
         cmocka_unit_test(other_ports_are_filtered),
