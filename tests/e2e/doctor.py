@@ -200,7 +200,7 @@ def locked_memory(cases):
 
 
 def memory_limit(cases):
-    """In a control group that may use 32 MiB: of the first version, where that has the memory controller."""
+    """In a control group that may use 60 MiB: of the first version, where that has the memory controller."""
     name = f"synauthz-test-{os.urandom(4).hex()}"
     first = os.path.ismount("/sys/fs/cgroup/memory")
     root = "/sys/fs/cgroup/memory" if first else mount_of_cgroup2()
@@ -208,12 +208,12 @@ def memory_limit(cases):
     os.mkdir(path)
     try:
         with open(os.path.join(path, file), "w") as limit:
-            limit.write(str(32 << 20))
+            limit.write(str(60 << 20))
         found = Findings(before=("sh", "-c", f'echo $$ > {path}/cgroup.procs && exec "$@"', "sh"))
     finally:
         os.rmdir(path)
     said = found.says("memory_limit")
-    cases.check("32 MiB: the maps do not fit", found.ok("memory_limit") is False and "may use 32" in said, said)
+    cases.check("60 MiB: the maps do not fit", found.ok("memory_limit") is False and "may use 60" in said, said)
 
 
 # ------------------------------------------------------------------------------------------------- places
@@ -313,6 +313,47 @@ def pin_folders(cases):
         cases.check(f"pin folder {name}: no set of maps", found.ok("capture_set") is None, found.says("capture_set"))
 
 
+# ------------------------------------------------------------------------------------------------- beside an agent
+
+
+def beside_an_agent(cases):
+    lab = Lab()
+    folder = "/run/lab/agent/bpf"
+    agent = lab.start(
+        "agent",
+        *(find_synauthz(), "agent", "--interface", SERVER_DEVICE, "--port", str(PORT)),
+        *("--pin-dir", folder, "--group", "nogroup"),
+    ).wait_for("ready")
+    options = ("--pin-dir", folder, "--interface", SERVER_DEVICE)
+    found = Findings(*options, before=lab.server.inside())
+    device = f"device:{SERVER_DEVICE}"
+    cases.equal("beside an agent: the verdict", found.verdict, (0, "tracked"))
+    cases.check("its set of maps", found.ok("capture_set") is True and "followed" in found.says("capture_set"), found.says("capture_set"))
+    cases.check("its program on the device is ours", found.ok(device) is True and "already" in found.says(device), found.says(device))
+    cases.equal("auto would do it again", found.all["mode"]["devices"][0]["hook"], "xdp")
+
+    found = Findings(*options, before=(*lab.server.inside(), *AS_NOBODY))
+    form(cases, "a reader", found)
+    cases.equal("a reader: the verdict is the agent's", found.verdict, (0, "tracked"))
+    cases.equal("a reader: coverage is the agent's", found.coverage()["routed"], ("verified", "xdp"))
+    stranger = (*AS_NOBODY[:1], f"--reuid={NOBODY - 1}", f"--regid={NOBODY - 1}", *AS_NOBODY[3:])
+    found = Findings(*options, before=(*lab.server.inside(), *stranger))
+    cases.equal("a stranger: the verdict", found.verdict, (4, "none"))
+    cases.check("a stranger: who may", "nogroup" in found.says("capture_set"), found.says("capture_set"))
+
+    agent.stop(signal.SIGKILL)
+
+    def is_stale():
+        return "no agent has looked after it" in Findings(*options).says("capture_set")
+
+    wait_until(is_stale, 15, "the heartbeat to be missed")
+    found = Findings(*options, before=lab.server.inside())
+    cases.check("agent killed: it is missed, and capture goes on", found.ok("capture_set") is False, found.says("capture_set"))
+    cases.equal("agent killed: what to do", found.checks["capture_set"]["fix"], "start the agent; it takes over what is there")
+    sh(*lab.server.inside(find_synauthz(), "cleanup", "--pin-dir", folder))
+    cases.check("after cleanup: none", Findings(*options).ok("capture_set") is None)
+
+
 def main(cases):
     as_root(cases)
     as_text(cases)
@@ -326,6 +367,7 @@ def main(cases):
     devices(cases)
     bpf_file_systems(cases)
     pin_folders(cases)
+    beside_an_agent(cases)
 
 
 run_cases(main)
