@@ -153,7 +153,7 @@ class World:
     def plug_in(self, name="node", host=NODE):
         """The node's device, its addresses and its way to the clients; also after unplug()."""
         self._join(name, DEVICE, "router", f"to-{name}")
-        self._configure("router", f"link set to-{name} master wire")
+        self._configure("router", f"link set to-{name} master wire", "neighbour flush dev wire")
         self._give(name, DEVICE, WIRE, host)
         for family in FAMILIES:
             self._route(name, CLIENTS, family, self.address(family, WIRE, ROUTER))

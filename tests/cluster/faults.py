@@ -4,7 +4,7 @@
 
 from _cluster import *
 
-STREAM = 240  # connections while agents are killed and started
+STREAM = 60  # connections at least, after each thing that happens to an agent
 
 
 def older_than_the_agent(cases, world):
@@ -42,31 +42,47 @@ def is_missing(cases, name, seen):
     cases.equal(name, (seen.state, seen.reason, seen.signature), ("missing", "not_seen", None))
 
 
-def agents_come_and_go(cases, world):
-    """A stream of connections through REDIRECT, while the agent is killed, started and ended: every one is verified."""
-    listeners = {family: listen_behind_redirect(world, family) for family in FAMILIES}
-    agent, server = Agent(world, "auto"), Server(world)
-    kept = {family: one_connection(world, listeners[family], family) for family in FAMILIES}
-    lost = []
-    for number in range(STREAM):
-        if number == STREAM // 6:
-            agent.program.send(signal.SIGKILL)
-        elif number == STREAM // 3:
-            agent = Agent(world, "auto", wait=False)
-        elif number == STREAM // 2:
-            agent.stop()
-        elif number == STREAM * 2 // 3:
-            agent = Agent(world, "auto", wait=False)
-        family = FAMILIES[number % 2]
-        client, accepted = one_connection(world, listeners[family], family)
-        state = server.headers(accepted)["x-tcp-state"]
+class Stream:
+    """One connection after the other through REDIRECT, each asked about while it lives."""
+
+    def __init__(self, world, server):
+        self.world, self.server = world, server
+        self.listeners = {family: listen_behind_redirect(world, family) for family in FAMILIES}
+        self.kept = {family: one_connection(world, self.listeners[family], family) for family in FAMILIES}
+        self.made, self.not_verified = 0, []
+
+    def flow(self, until=lambda: True):
+        """Some, and on until this is so."""
+        least, deadline = self.made + STREAM, time.monotonic() + 20
+        while self.made < least or not until():
+            if time.monotonic() > deadline:
+                raise LabError("waited 20 s beside a stream of connections")
+            self._one(FAMILIES[self.made % 2])
+            self.made += 1
+
+    def _one(self, family):
+        client, accepted = one_connection(self.world, self.listeners[family], family)
+        state = self.server.headers(accepted)["x-tcp-state"]
         if state != "verified":
-            lost.append((number, state))
-        world.resident["client"].close(client["socket"])
-        world.resident["redirect"].close(accepted["socket"])
-    cases.equal(f"{STREAM} connections through a killed, a started, an ended and a started agent", lost, [])
-    agent.program.wait_for("ready")
-    for family, (_client, accepted) in kept.items():
+            self.not_verified.append((self.made, state))
+        self.world.resident["client"].close(client["socket"])
+        self.world.resident["redirect"].close(accepted["socket"])
+
+
+def agents_come_and_go(cases, world):
+    """Connections while the agent is killed, started, ended and started: every single one is verified."""
+    agent, server = Agent(world, "auto"), Server(world)
+    stream = Stream(world, server)
+    for end in (lambda: agent.program.send(signal.SIGKILL), lambda: agent.program.send(signal.SIGTERM)):
+        stream.flow()
+        end()
+        stream.flow(lambda: not agent.program.runs())
+        agent = Agent(world, "auto", wait=False)
+        stream.flow(lambda: "ready" in agent.program.output())
+    stream.flow()
+    print(f"        {stream.made} connections through an agent that was killed, started, ended and started")
+    cases.equal("every connection beside agents that come and go is verified", stream.not_verified, [])
+    for family, (_client, accepted) in stream.kept.items():
         cases.equal(f"{family}: a connection that was there all the time", server.ask(accepted).state, "verified")
     close_all(world)
     server.stop()
@@ -90,10 +106,11 @@ def devices_come_and_go(cases, world):
         kept = {family: one_connection(world, listeners[family], family) for family in FAMILIES}
         cases.equal(f"{mode}: before", states(server, kept), ["verified"] * 2)
         world.unplug()
+        agent.program.wait_for("eth0: the device has gone", 10)
         cases.equal(f"{mode}: without the device, connections that were there", states(server, kept), ["verified"] * 2)
         cases.equal(f"{mode}: agent and server run on", (agent.program.runs(), server.program.runs()), (True, True))
         world.plug_in()
-        wait_until(lambda: "xdp" in world.space["node"].ip("link", "show", "dev", DEVICE), 10, "XDP on the new device")
+        wait_until(lambda: agent.program.output().count("capturing on eth0 with xdp") == 2, 10, "the new device's hook")
         new = {family: one_connection(world, listeners[family], family) for family in FAMILIES}
         cases.equal(f"{mode}: new connections, by the new device", states(server, new), ["verified"] * 2)
         cases.equal(f"{mode}: by its hook", [server.ask(one[1]).hook for one in new.values()], ["xdp"] * 2)

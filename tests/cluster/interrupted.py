@@ -6,11 +6,13 @@ import json
 
 from _cluster import *
 
-VICTIM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "coverage.py")
+import _cgroup
+
+VICTIM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "ways.py")
 
 
 class Run:
-    """coverage.py, stopped in the middle: the agent's hook is attached to the pods' control group."""
+    """ways.py, stopped in the middle: the agent's hook is attached to the pods' control group."""
 
     def __init__(self):
         name = _cgroup.new_name()
