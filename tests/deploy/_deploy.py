@@ -150,7 +150,7 @@ def finish(resources):
 
 
 def hash_of(config_map):
-    """As kustomize makes it: ten digits of a SHA-256, without those that could form words; the name is no part of it."""
+    """As kustomize makes it: ten digits of a SHA-256, without those that could form words; the name does not count."""
     told = {"kind": "ConfigMap", "name": "", "data": config_map["data"]}
     text = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     for character in "&<>":  # as Go does

@@ -92,9 +92,7 @@ def base(cases, lab, node):
     check_processes(cases, programs)
     check_files(cases)
     check_memory(cases, pod, programs["agent"])
-    cases.check(
-        "base: a client is let in, with its fingerprint", is_verified(Connection(lab).get()), Connection(lab).get()
-    )
+    cases.check("base: a client is let in, with its fingerprint", *verified(lab))
     check_rollout(cases, lab, pod, programs)
     stop_pod(cases, "base", programs)
     gateway.stop()
@@ -178,9 +176,7 @@ def service(cases, lab, node):
     pod = Pod(node, lab.server, NODE_POD, composition("service"))
     gateway = start_gateway(lab, "service")
     programs = start_pod(cases, "service", pod)
-    cases.check(
-        "service: a client is let in, with its fingerprint", is_verified(Connection(lab).get()), Connection(lab).get()
-    )
+    cases.check("service: a client is let in, with its fingerprint", *verified(lab))
     stop_pod(cases, "service", programs)
     gateway.stop()
 
@@ -205,11 +201,7 @@ def node_device(cases, lab, node):
     pod = Pod(node, lab.server, SERVER_IPV4, composition("node-device"))
     gateway = start_gateway(lab, "socket", socket_folder(node))
     programs = start_pod(cases, "node-device", pod)
-    cases.check(
-        "node-device: a client is let in, with its fingerprint",
-        is_verified(Connection(lab).get()),
-        Connection(lab).get(),
-    )
+    cases.check("node-device: a client is let in, with its fingerprint", *verified(lab))
     cases.check("node-device: XDP is on the device", "xdp" in lab.server.ip("-details", "link", "show", "dev", "eth0"))
     stop_pod(cases, "node-device", programs)
     cases.check("node-device: and stays", "xdp" in lab.server.ip("-details", "link", "show", "dev", "eth0"))
