@@ -193,8 +193,9 @@ def mirrored_tests(tree):
         match = re.fullmatch(r"tests/unit/(\w+)/(\w+)\.c", path)
         if match:
             layer, stem = match.groups()
-            if not any(f"authz/{layer}/{stem}.{kind}" in tree for kind in "ch"):
-                yield f"{path}: there is no authz/{layer}/{stem}.[ch]"
+            folder = "bpf/host" if layer == "bpf_host" else f"authz/{layer}"
+            if not any(f"{folder}/{stem}.{kind}" in tree for kind in "ch"):
+                yield f"{path}: there is no {folder}/{stem}.[ch]"
 
 
 @check("scripts are executable", {"no-such-script": "#!/bin/sh\n"})
