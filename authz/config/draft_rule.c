@@ -140,7 +140,7 @@ static int read_set(struct draft *draft, const struct node *mapping)
 
     for (const struct node *node = mapping->first; node && r == 0; node = node->next) {
         CLEANUP(name_done) struct str name = {NULL, 0};
-        struct effect *effect;
+        struct effect *effect = NULL;
 
         r = read_set_name(draft, node, &name);
         if (r < 0)

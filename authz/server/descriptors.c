@@ -33,7 +33,7 @@ static int raise_descriptor_limit(rlim_t *ret_limit)
 
 int descriptors_limit(unsigned connections, int *ret_limit, struct diag *diag)
 {
-    rlim_t wanted = (rlim_t)connections + OTHER_DESCRIPTORS, allowed;
+    rlim_t wanted = (rlim_t)connections + OTHER_DESCRIPTORS, allowed = 0;
     int r = raise_descriptor_limit(&allowed);
 
     if (r < 0)
