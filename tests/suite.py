@@ -76,6 +76,7 @@ def run(name, *argv, limit=TIME_LIMIT):
             process.kill()
             process.wait()
             _cgroup.remove(cgroup)  # which is nobody's child
+            _cgroup.sweep()
     with open(log, errors="replace") as text:
         output = text.read()
     if status == 124:
@@ -181,6 +182,13 @@ def scripts(tally, folder):
         script(tally, f"{folder}/{name}", sys.executable, f"tests/{folder}/{name}.py")
 
 
+def with_sanitizers(tally, folder, *names):
+    """Programs that take synauthz through all of its life, a second time with the one of build/dev."""
+    for name in names:
+        program = f"SYNAUTHZ={ROOT}/build/dev/synauthz"
+        script(tally, f"{folder}/{name}, sanitizers", "env", program, sys.executable, f"tests/{folder}/{name}.py")
+
+
 def part_style(tally):
     script(tally, "style", sys.executable, "tests/style.py")
     step(tally, "this runner counts right", sys.executable, "-B", "-m", "doctest", "tests/suite.py")
@@ -212,22 +220,17 @@ def part_capture(tally):
         ctest(tally, "capture", "-L", "bpf", "-E", WITHOUT_CONNECTIONS)
 
 
-# Run a second time against the program with sanitizers: these take it through all of its life.
-WITH_SANITIZERS = ("fingerprint", "lifecycle", "sources")
-
-
 def part_e2e(tally):
     if not build(tally, "release") or not build(tally, "dev"):
         return
     scripts(tally, "e2e")
-    for name in WITH_SANITIZERS:
-        program = f"SYNAUTHZ={ROOT}/build/dev/synauthz"
-        script(tally, f"e2e/{name}, sanitizers", "env", program, sys.executable, f"tests/e2e/{name}.py")
+    with_sanitizers(tally, "e2e", "fingerprint", "lifecycle", "sources")
 
 
 def part_cluster(tally):
-    if build(tally, "release"):
+    if build(tally, "release") and build(tally, "dev", targets=["synauthz"]):
         scripts(tally, "cluster")
+        with_sanitizers(tally, "cluster", "ways")
 
 
 def part_deploy(tally):

@@ -5,7 +5,7 @@ import json
 import subprocess
 
 import _check
-from _cases import SCRATCH, SOCKET, Program, find_synauthz
+from _cases import SCRATCH, SOCKET, LabError, Program, find_synauthz
 from _world import DEVICE, MASQUERADE_PORT, SERVICE_PORT, SIDECAR_PORT, VXLAN_PORT, WEB_PORT
 
 # What capture has to be told: the port on the wire and, for the hook behind NAT, the one that it was turned into.
@@ -51,12 +51,9 @@ class Agent:
         if wait:
             self.program.wait_for("ready")
 
-    def stop(self, *how):
-        self.program.stop(*how)
-
     def clean_up(self):
         """Ends it and takes away what it has left on purpose."""
-        self.stop()
+        end(self.program)
         self.world.space["node"].sh(find_synauthz(), "cleanup")
 
 
@@ -72,7 +69,7 @@ class Server:
         self.program = Program("serve", world.space["node"].inside(*argv)).wait_for("ready")
 
     def stop(self):
-        self.program.stop()
+        end(self.program)
 
     def headers(self, accepted):
         """What is said of a connection as Resident.accept() describes it, by the addresses that Envoy would report."""
@@ -92,6 +89,13 @@ class Server:
         if done.returncode not in (0, 4):
             raise _check.CheckError(f"lookup ended with {done.returncode}: {done.stderr}")
         return json.loads(done.stdout)
+
+
+def end(program):
+    """It must end as it should: a sanitizer that has found something ends it with another status."""
+    status = program.stop()
+    if status != 0:
+        raise LabError(f"{program.name} ended with {status}:\n{program.output()[-3000:]}")
 
 
 def destination_of(accepted):
