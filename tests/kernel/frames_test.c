@@ -68,23 +68,19 @@ static void oracle_frames_are_recorded_as_the_parser_says(void **state)
 
         assert_non_null(hex);
         length = unhex(hex + strlen("\"frame\":\""), frame, sizeof(frame));
-        for
-            EACH_HOOK(hook)
-            {
-                bool syn = run_and_compare(&set, hook, frame, length) == PARSE_SYN;
+        for (enum syn_hook hook = SYN_HOOK_XDP; hook < SYN_HOOK_COUNT_; hook++) {
+            bool syn = run_and_compare(&set, hook, frame, length) == PARSE_SYN;
 
-                syns[hook] += syn;
-                if (syn != reported && !beyond && hook != SYN_HOOK_CGROUP)
-                    fail_msg("p0f %s this frame: %s", reported ? "reports" : "does not report",
-                             line);
-            }
+            syns[hook] += syn;
+            if (syn != reported && !beyond && hook != SYN_HOOK_CGROUP)
+                fail_msg("p0f %s this frame: %s", reported ? "reports" : "does not report", line);
+        }
         frames++;
     }
     (void)fclose(file);
     assert_true(frames > 400);
-    for
-        EACH_HOOK(hook)
-    assert_true(syns[hook] > 400);
+    for (enum syn_hook hook = SYN_HOOK_XDP; hook < SYN_HOOK_COUNT_; hook++)
+        assert_true(syns[hook] > 400);
     hookset_done(&set);
 }
 
@@ -305,11 +301,10 @@ static void each_kind_of_frame_is_counted_as_what_it_is(void **state)
 
     (void)state;
     hookset_make(&set);
-    for
-        EACH_HOOK(hook)
-    for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++)
-        if (is_for(hook, &ROWS[i]))
-            check_row(&set, hook, &ROWS[i]);
+    for (enum syn_hook hook = SYN_HOOK_XDP; hook < SYN_HOOK_COUNT_; hook++)
+        for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++)
+            if (is_for(hook, &ROWS[i]))
+                check_row(&set, hook, &ROWS[i]);
     hookset_done(&set);
 }
 
@@ -348,23 +343,21 @@ static void second_syn_with_the_same_isn_is_a_retransmit(void **state)
     struct hookset set;
 
     (void)state;
-    for
-        EACH_HOOK(hook)
-        {
-            struct segment again = PLAIN4;
-            uint8_t frame[FRAME_MAX];
+    for (enum syn_hook hook = SYN_HOOK_XDP; hook < SYN_HOOK_COUNT_; hook++) {
+        struct segment again = PLAIN4;
+        uint8_t frame[FRAME_MAX];
 
-            hookset_make(&set);
-            hookset_run(&set, hook, frame, segment_build(&PLAIN4, frame));
-            again.ttl = 33;
-            hookset_run(&set, hook, frame, segment_build(&again, frame));
-            again.seq++;
-            hookset_run(&set, hook, frame, segment_build(&again, frame));
-            assert_int_equal(hookset_counter(&set, hook, COUNTER_SYN_SEEN), 3);
-            assert_int_equal(hookset_counter(&set, hook, COUNTER_SYN_STORED), 2);
-            assert_int_equal(hookset_counter(&set, hook, COUNTER_SYN_RETRANSMIT), 1);
-            hookset_done(&set);
-        }
+        hookset_make(&set);
+        hookset_run(&set, hook, frame, segment_build(&PLAIN4, frame));
+        again.ttl = 33;
+        hookset_run(&set, hook, frame, segment_build(&again, frame));
+        again.seq++;
+        hookset_run(&set, hook, frame, segment_build(&again, frame));
+        assert_int_equal(hookset_counter(&set, hook, COUNTER_SYN_SEEN), 3);
+        assert_int_equal(hookset_counter(&set, hook, COUNTER_SYN_STORED), 2);
+        assert_int_equal(hookset_counter(&set, hook, COUNTER_SYN_RETRANSMIT), 1);
+        hookset_done(&set);
+    }
 }
 
 /* On its way inwards a packet loses hops, and netfilter may change it. */
@@ -380,17 +373,15 @@ static void outermost_hook_that_sees_a_syn_keeps_it(void **state)
 
     (void)state;
     hookset_make(&set);
-    for
-        EACH_HOOK(hook)
-        {
-            syn.ttl = (uint8_t)(64 - hook);
-            length = segment_build(&syn, frame);
-            hookset_run(&set, hook, frame, length);
-            assert_int_equal(
-                hookset_counter(&set, hook,
-                                hook == SYN_HOOK_XDP ? COUNTER_SYN_STORED : COUNTER_SYN_RETRANSMIT),
-                1);
-        }
+    for (enum syn_hook hook = SYN_HOOK_XDP; hook < SYN_HOOK_COUNT_; hook++) {
+        syn.ttl = (uint8_t)(64 - hook);
+        length = segment_build(&syn, frame);
+        hookset_run(&set, hook, frame, length);
+        assert_int_equal(
+            hookset_counter(&set, hook,
+                            hook == SYN_HOOK_XDP ? COUNTER_SYN_STORED : COUNTER_SYN_RETRANSMIT),
+            1);
+    }
     assert_int_equal(parse_syn_ethernet(frame, frame + length, &packet), PARSE_SYN);
     parse_fill(&packet, &key, &record);
     record = hookset_take(&set, SYN_HOOK_XDP, &key);
@@ -404,20 +395,18 @@ static void payload_is_counted_and_padding_is_not(void **state)
 
     (void)state;
     hookset_make(&set);
-    for
-        EACH_HOOK(hook)
-        {
-            struct segment data = PLAIN4;
-            uint8_t frame[FRAME_MAX] = {0};
-            size_t length = segment_build(&PLAIN4, frame) + 6; /* Ethernet padding */
+    for (enum syn_hook hook = SYN_HOOK_XDP; hook < SYN_HOOK_COUNT_; hook++) {
+        struct segment data = PLAIN4;
+        uint8_t frame[FRAME_MAX] = {0};
+        size_t length = segment_build(&PLAIN4, frame) + 6; /* Ethernet padding */
 
-            assert_int_equal(run_and_compare(&set, hook, frame, length), PARSE_SYN);
-            assert_int_equal(hookset_counter(&set, hook, COUNTER_SYN_WITH_PAYLOAD), 0);
-            data.payload = 100;
-            length = segment_build(&data, frame);
-            assert_int_equal(run_and_compare(&set, hook, frame, length), PARSE_SYN);
-            assert_int_equal(hookset_counter(&set, hook, COUNTER_SYN_WITH_PAYLOAD), 1);
-        }
+        assert_int_equal(run_and_compare(&set, hook, frame, length), PARSE_SYN);
+        assert_int_equal(hookset_counter(&set, hook, COUNTER_SYN_WITH_PAYLOAD), 0);
+        data.payload = 100;
+        length = segment_build(&data, frame);
+        assert_int_equal(run_and_compare(&set, hook, frame, length), PARSE_SYN);
+        assert_int_equal(hookset_counter(&set, hook, COUNTER_SYN_WITH_PAYLOAD), 1);
+    }
     hookset_done(&set);
 }
 
@@ -450,26 +439,24 @@ static void other_ports_are_filtered(void **state)
 
     (void)state;
     hookset_make_with(&set, &(struct filters){.ports = PORTS, .port_count = 4}, NULL, NULL);
-    for
-        EACH_HOOK(hook)
-        {
-            struct segment syn = PLAIN4;
-            uint8_t frame[FRAME_MAX];
+    for (enum syn_hook hook = SYN_HOOK_XDP; hook < SYN_HOOK_COUNT_; hook++) {
+        struct segment syn = PLAIN4;
+        uint8_t frame[FRAME_MAX];
 
-            for (size_t i = 0; i < 4; i++) {
-                syn.destination_port = PORTS[i];
-                assert_int_equal(run_and_compare(&set, hook, frame, segment_build(&syn, frame)),
-                                 PARSE_SYN);
-            }
-            for (size_t i = 0; i < 3; i++) {
-                syn.destination_port = OTHERS[i];
-                hookset_run(&set, hook, frame, segment_build(&syn, frame));
-            }
-            assert_true(hookset_pending_is_empty(&set));
-            assert_int_equal(hookset_counter(&set, hook, COUNTER_SYN_STORED), 4);
-            assert_int_equal(hookset_counter(&set, hook, COUNTER_SYN_FILTERED_PORT), 3);
-            assert_int_equal(hookset_counter(&set, hook, COUNTER_SYN_SEEN), 4);
+        for (size_t i = 0; i < 4; i++) {
+            syn.destination_port = PORTS[i];
+            assert_int_equal(run_and_compare(&set, hook, frame, segment_build(&syn, frame)),
+                             PARSE_SYN);
         }
+        for (size_t i = 0; i < 3; i++) {
+            syn.destination_port = OTHERS[i];
+            hookset_run(&set, hook, frame, segment_build(&syn, frame));
+        }
+        assert_true(hookset_pending_is_empty(&set));
+        assert_int_equal(hookset_counter(&set, hook, COUNTER_SYN_STORED), 4);
+        assert_int_equal(hookset_counter(&set, hook, COUNTER_SYN_FILTERED_PORT), 3);
+        assert_int_equal(hookset_counter(&set, hook, COUNTER_SYN_SEEN), 4);
+    }
     hookset_done(&set);
 }
 
@@ -492,29 +479,26 @@ static void other_destinations_are_filtered(void **state)
     hookset_make_with(&set,
                       &(struct filters){.any_port = true, .prefixes = prefixes, .prefix_count = 2},
                       NULL, NULL);
-    for
-        EACH_HOOK(hook)
-        {
-            uint64_t filtered = 0;
+    for (enum syn_hook hook = SYN_HOOK_XDP; hook < SYN_HOOK_COUNT_; hook++) {
+        uint64_t filtered = 0;
 
-            for (size_t i = 0; i < sizeof(DESTINATIONS) / sizeof(DESTINATIONS[0]); i++) {
-                struct segment syn = PLAIN4;
-                uint8_t frame[FRAME_MAX];
-                size_t length;
+        for (size_t i = 0; i < sizeof(DESTINATIONS) / sizeof(DESTINATIONS[0]); i++) {
+            struct segment syn = PLAIN4;
+            uint8_t frame[FRAME_MAX];
+            size_t length;
 
-                syn.source = DESTINATIONS[i].source;
-                syn.destination = DESTINATIONS[i].destination;
-                length = segment_build(&syn, frame);
-                if (DESTINATIONS[i].captured)
-                    assert_int_equal(run_and_compare(&set, hook, frame, length), PARSE_SYN);
-                else
-                    hookset_run(&set, hook, frame, length);
-                filtered += !DESTINATIONS[i].captured;
-                assert_true(hookset_pending_is_empty(&set));
-                assert_int_equal(hookset_counter(&set, hook, COUNTER_SYN_FILTERED_PREFIX),
-                                 filtered);
-            }
+            syn.source = DESTINATIONS[i].source;
+            syn.destination = DESTINATIONS[i].destination;
+            length = segment_build(&syn, frame);
+            if (DESTINATIONS[i].captured)
+                assert_int_equal(run_and_compare(&set, hook, frame, length), PARSE_SYN);
+            else
+                hookset_run(&set, hook, frame, length);
+            filtered += !DESTINATIONS[i].captured;
+            assert_true(hookset_pending_is_empty(&set));
+            assert_int_equal(hookset_counter(&set, hook, COUNTER_SYN_FILTERED_PREFIX), filtered);
         }
+    }
     hookset_done(&set);
 }
 
@@ -526,16 +510,15 @@ static void unprogrammed_maps_capture_and_count_nothing(void **state)
     (void)state;
     hookset_make(&set);
     hookset_configure(&set, &(struct capture_config){0});
-    for
-        EACH_HOOK(hook)
-        {
-            for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
-                uint8_t frame[FRAME_MAX];
+    for (enum syn_hook hook = SYN_HOOK_XDP; hook < SYN_HOOK_COUNT_; hook++) {
+        for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
+            uint8_t frame[FRAME_MAX];
 
+            if (is_for(hook, &ROWS[i]))
                 hookset_run(&set, hook, frame, build(&ROWS[i], frame));
-            }
-            assert_int_equal(hookset_sum(&set, hook), 0);
         }
+        assert_int_equal(hookset_sum(&set, hook), 0);
+    }
     assert_true(hookset_pending_is_empty(&set));
     hookset_done(&set);
 }

@@ -44,20 +44,17 @@ void hookset_make_with(struct hookset *ret_set, const struct filters *filters,
                       &diag) < 0)
         fail_msg("%s", diag.text);
     ret_set->programs[SYN_HOOK_NONE] = -1;
-    for
-        EACH_HOOK(hook)
-        {
-            ret_set->programs[hook] = objects_load_hook(HOOKS[hook].object, &ret_set->maps, &diag);
-            if (ret_set->programs[hook] < 0)
-                fail_msg("%s", diag.text);
-        }
+    for (enum syn_hook hook = SYN_HOOK_XDP; hook < SYN_HOOK_COUNT_; hook++) {
+        ret_set->programs[hook] = objects_load_hook(HOOKS[hook].object, &ret_set->maps, &diag);
+        if (ret_set->programs[hook] < 0)
+            fail_msg("%s", diag.text);
+    }
 }
 
 void hookset_done(struct hookset *set)
 {
-    for
-        EACH_HOOK(hook)
-    close(set->programs[hook]);
+    for (enum syn_hook hook = SYN_HOOK_XDP; hook < SYN_HOOK_COUNT_; hook++)
+        close(set->programs[hook]);
     capture_maps_close(&set->maps);
 }
 

@@ -14,10 +14,6 @@
 #include "parse.h"
 #include "record.h"
 
-/* From SYN_HOOK_XDP on. */
-#define EACH_HOOK(hook)                                                                            \
-    (enum syn_hook hook = SYN_HOOK_XDP; (hook) < SYN_HOOK_COUNT_; (hook) = (hook) + 1)
-
 struct hookset {
     struct capture_maps maps;
     int programs[SYN_HOOK_COUNT_];
