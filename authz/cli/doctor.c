@@ -19,6 +19,16 @@ static void note_choice(const struct probe_report *report, const struct choice *
                    known ? choice->why : "cannot be known from here: programs could not be tried");
 }
 
+/* What only attaching shows. */
+static void add_condition(struct doctor_choice *choice)
+{
+    size_t used = strlen(choice->why);
+
+    if (choice->hook)
+        (void)snprintf(choice->why + used, sizeof(choice->why) - used,
+                       "; tcx if its driver turns out to run no XDP");
+}
+
 static void choose_devices(struct doctor *doctor, const struct choose_host *host)
 {
     const struct probe_report *report = &doctor->report;
@@ -30,6 +40,8 @@ static void choose_devices(struct doctor *doctor, const struct choose_host *host
         probe_choose_device(&report->devices[i], &device);
         choose_for_device(NODE_AUTO, host, &device, &choice);
         note_choice(report, &choice, &doctor->devices[i]);
+        if (choice.kind == NODE_HOOK_XDP_NATIVE && report->devices[i].native == PROBE_UNKNOWN)
+            add_condition(&doctor->devices[i]);
     }
 }
 

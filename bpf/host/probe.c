@@ -54,8 +54,8 @@ void probe_host(const struct probe_config *config, struct probe_report *ret_repo
     probe_cgroups(ret_report);
     probe_memory(ret_report);
     probe_programs(ret_report);
-    probe_devices(ret_report, config);
     probe_pins(ret_report, config->pin_dir);
+    probe_devices(ret_report, config);
 }
 
 void probe_choose_host(const struct probe_report *report, struct choose_host *ret_host)
@@ -76,4 +76,6 @@ void probe_choose_device(const struct probe_device *device, struct choose_device
         .foreign_xdp = device->ours == PROBE_YES ? 0 : device->xdp_id,
         .foreign_name = device->xdp_name[0] ? device->xdp_name : NULL,
     };
+    if (device->native == PROBE_NO)
+        ret_device->refused[NODE_HOOK_XDP_NATIVE] = -EOPNOTSUPP;
 }

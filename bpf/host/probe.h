@@ -42,11 +42,13 @@ struct probe_try {
 
 struct probe_device {
     char name[IF_NAMESIZE];
-    unsigned ifindex;       /* 0: there is none of that name */
-    unsigned short type;    /* ARPHRD_* */
-    uint32_t xdp_id;        /* of the XDP program on it, 0: none */
-    char xdp_name[16];      /* of that program; empty where it cannot be known */
-    enum probe_answer ours; /* is that program one of an agent's, or of a server's? */
+    unsigned ifindex;         /* 0: there is none of that name */
+    unsigned short type;      /* ARPHRD_* */
+    uint32_t xdp_id;          /* of the XDP program on it, 0: none */
+    char xdp_name[16];        /* of that program; empty where it cannot be known */
+    enum probe_answer ours;   /* is that program the agent's of `pin_dir`? */
+    enum probe_answer native; /* does the driver run XDP? */
+    bool is_veth;
 };
 
 struct probe_report {

@@ -43,8 +43,9 @@ static unsigned short type_of(int socket_fd, const char *name)
                                                           : ARPHRD_VOID;
 }
 
-/* Whose program it is takes CAP_SYS_ADMIN to see. */
-static void name_program(struct probe_device *device)
+/* Whose program it is takes CAP_SYS_ADMIN to see.  One of ours that no agent has pinned here is a
+ * server's, and in the way like any other. */
+static void name_program(const struct probe_report *report, struct probe_device *device)
 {
     CLEANUP(closep) int fd = bpf_prog_get_fd_by_id(device->xdp_id);
     struct bpf_prog_info info = {.type = 0};
@@ -53,10 +54,13 @@ static void name_program(struct probe_device *device)
     if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) < 0)
         return;
     (void)snprintf(device->xdp_name, sizeof(device->xdp_name), "%s", info.name);
-    device->ours = strcmp(info.name, OUR_XDP_PROGRAM) == 0 ? PROBE_YES : PROBE_NO;
+    device->ours = strcmp(info.name, OUR_XDP_PROGRAM) == 0 && report->running &&
+                           (report->running_hooks >> SYN_HOOK_XDP & 1)
+                       ? PROBE_YES
+                       : PROBE_NO;
 }
 
-static void look_at_xdp(struct probe_device *device)
+static void look_at_xdp(const struct probe_report *report, struct probe_device *device)
 {
     LIBBPF_OPTS(bpf_xdp_query_opts, query);
 
@@ -66,7 +70,7 @@ static void look_at_xdp(struct probe_device *device)
                      : query.drv_prog_id ? query.drv_prog_id
                                          : query.skb_prog_id;
     if (device->xdp_id)
-        name_program(device);
+        name_program(report, device);
 }
 
 static void add_device(struct probe_report *report, int socket_fd, const char *name,
@@ -84,7 +88,9 @@ static void add_device(struct probe_report *report, int socket_fd, const char *n
     if (!ifindex)
         return;
     device->type = type_of(socket_fd, name);
-    look_at_xdp(device);
+    device->native = probe_driver_runs_xdp(ifindex);
+    device->is_veth = probe_is_veth(socket_fd, name);
+    look_at_xdp(report, device);
 }
 
 static void add_matching(struct probe_report *report, int socket_fd,
@@ -110,6 +116,22 @@ static void add_those_in_use(struct probe_report *report, int socket_fd,
             add_device(report, socket_fd, one->if_name, one->if_index);
 }
 
+static void add_free_device(struct probe_report *report, const char *id,
+                            const struct probe_device *device)
+{
+    if (device->native == PROBE_NO)
+        probe_add(report, id, PROBE_YES, "its driver runs no XDP; tcx works on any device");
+    else if (device->is_veth)
+        probe_add(report, id, PROBE_YES,
+                  "XDP is free, but this is a veth, where it costs most of the throughput of bulk "
+                  "transfers; --capture tcx costs none");
+    else if (device->native == PROBE_YES)
+        probe_add(report, id, PROBE_YES, "XDP is free, and its driver runs it");
+    else
+        probe_add(report, id, PROBE_YES,
+                  "XDP is free; whether its driver runs it only attaching shows (Linux 6.3 tells)");
+}
+
 static void check_device(struct probe_report *report, const struct probe_device *device)
 {
     char id[PROBE_ID_MAX];
@@ -127,7 +149,7 @@ static void check_device(struct probe_report *report, const struct probe_device 
                             device->type),
                   "capture in the control groups (--capture auto or cgroup)");
     else if (!device->xdp_id)
-        probe_add(report, id, PROBE_YES, "XDP is free");
+        add_free_device(report, id, device);
     else if (device->ours == PROBE_YES)
         probe_add(report, id, PROBE_YES, "XDP has a capture program already (id %u)",
                   device->xdp_id);

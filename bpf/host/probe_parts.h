@@ -11,8 +11,8 @@ void probe_kernel(struct probe_report *report);   /* what the kernel was told to
 void probe_cgroups(struct probe_report *report);  /* where cgroup2 is */
 void probe_memory(struct probe_report *report);   /* will the maps fit? */
 void probe_programs(struct probe_report *report); /* load them, attach them to nothing real */
-void probe_devices(struct probe_report *report, const struct probe_config *config);
 void probe_pins(struct probe_report *report, const char *pin_dir);
+void probe_devices(struct probe_report *report, const struct probe_config *config);
 
 /* Adds a check; `fix` may be NULL.  More checks than there is room for are left out. */
 struct probe_check *probe_add(struct probe_report *report, const char *id, enum probe_answer ok,
@@ -35,6 +35,12 @@ int probe_read_line(const char *path, char *ret_line, size_t size);
  * loopback (ifindex 1).  Returns what `task` returned, or a negative errno when there is no such
  * thing to be had (-EPERM: without CAP_SYS_ADMIN); then *ret_ran is false. */
 int probe_in_own_network(int (*task)(void *context), void *context, bool *ret_ran);
+
+/* Does the driver run XDP programs?  Unknown before Linux 6.3. */
+enum probe_answer probe_driver_runs_xdp(unsigned ifindex);
+
+/* `socket_fd`: any, of the network namespace. */
+bool probe_is_veth(int socket_fd, const char *device);
 
 /* Bytes the kernel keeps for the maps of an agent, full; of entries as in node.h, struct
  * node_config. */

@@ -252,19 +252,22 @@ def devices(cases):
     space.ip("link", "add", "one", "up", "type", "veth", "peer", "name", "two")
     space.ip("link", "set", "two", "up")
     space.ip("tuntap", "add", "layer3", "mode", "tun")
+    space.ip("link", "add", "bridge", "type", "bridge")
     with space.entered():
         held = occupy_xdp(socket.if_nametoindex("two"))
-    options = [option for name in ("one", "two", "layer3", "none") for option in ("--interface", name)]
+    options = [option for name in ("one", "two", "layer3", "bridge", "none") for option in ("--interface", name)]
     found = Findings(*options, before=space.inside())
     os.close(held)
     mode = {device["name"]: device for device in found.all["mode"]["devices"]}
-    cases.equal("the devices that were named", list(mode), ["one", "two", "layer3", "none"])
+    cases.equal("the devices that were named", list(mode), ["one", "two", "layer3", "bridge", "none"])
     cases.equal("a free one gets XDP", (found.ok("device:one"), mode["one"]["hook"]), (True, "xdp"))
     cases.equal("a taken one gets tcx", (found.ok("device:two"), mode["two"]["hook"]), (False, "tcx"))
     for text in ("foreign_xdp", "ip link set dev two xdp off"):
         cases.check(f"whose it is: {text}", text in found.says("device:two"), found.says("device:two"))
     cases.check("auto says why", "foreign_xdp" in mode["two"]["why"], mode["two"])
     cases.equal("one without Ethernet gets none", (found.ok("device:layer3"), mode["layer3"]["hook"]), (False, None))
+    cases.equal("one whose driver runs no XDP gets tcx", (found.ok("device:bridge"), mode["bridge"]["hook"]), (True, "tcx"))
+    cases.check("what XDP costs on a veth is said", "bulk" in found.says("device:one"), found.says("device:one"))
     cases.equal("one that is not there gets none", (found.ok("device:none"), mode["none"]["hook"]), (False, None))
     found = Findings("--interface", "t*", before=space.inside())
     cases.equal("by pattern", [device["name"] for device in found.all["mode"]["devices"]], ["two"])
@@ -276,6 +279,33 @@ def devices(cases):
     found = Findings("--interface", "two", before=(*space.inside(), *AS_NOBODY))
     os.close(held)
     cases.check("nobody sees that it is taken, not by whom", found.ok("device:two") is None, found.says("device:two"))
+
+
+def same_as_the_agent(cases):
+    """What doctor says that auto would do is what the agent does."""
+    space = Namespace("both")
+    space.ip("link", "add", "plain", "up", "type", "veth", "peer", "name", "taken")
+    space.ip("link", "set", "taken", "up")
+    space.ip("link", "add", "bridge", "up", "type", "bridge")
+    space.ip("tuntap", "add", "layer3", "mode", "tun")
+    with space.entered():
+        held = occupy_xdp(socket.if_nametoindex("taken"))
+    names = ("plain", "taken", "bridge", "layer3")
+    interfaces = [option for name in names for option in ("--interface", name)]
+    mode = Findings(*interfaces, before=space.inside()).all["mode"]
+    said = {device["name"]: (device["hook"], device["why"]) for device in mode["devices"] if device["hook"]}
+    said[mode["cgroups"]["path"]] = (mode["cgroups"]["hook"], mode["cgroups"]["why"])
+
+    folder = "/run/lab/both/bpf"
+    argv = ("agent", *interfaces, "--port", str(PORT), "--pin-dir", folder)
+    agent = Program("agent", space.inside(find_synauthz(), *argv)).wait_for("ready")
+    lines = re.findall(r"capturing on (\S+) with (\S+): (.*)", agent.output())
+    did = {target: (hook, why) for target, hook, why in lines}
+    agent.stop()
+    sh(*space.inside(find_synauthz(), "cleanup", "--pin-dir", folder))
+    os.close(held)
+    cases.equal("the agent's hooks are doctor's, and the reasons", did, said)
+    cases.equal("of each kind one", sorted(hook for hook, _why in did.values()), ["cgroup", "tcx", "tcx", "xdp"])
 
 
 def bpf_file_systems(cases):
@@ -367,6 +397,7 @@ def main(cases):
     devices(cases)
     bpf_file_systems(cases)
     pin_folders(cases)
+    same_as_the_agent(cases)
     beside_an_agent(cases)
 
 
