@@ -67,12 +67,22 @@ class Pod:
             {"from": self.volumes[mount["name"]], "to": mount["mountPath"], "read_only": mount.get("readOnly", False)}
             for mount in container["volumeMounts"]
         ]
-        return start_container(name, self.namespace, mounts, self.credentials(container), [find_synauthz(), *arguments])
+        spec = {
+            "root": os.path.join(SCRATCH, f"root-{name}-{time.monotonic_ns()}"),
+            "mounts": mounts,
+            "setpriv": self.credentials(container),
+            "capabilities": capabilities_of(container),
+            "argv": [find_synauthz(), *arguments],
+        }
+        path = spec["root"] + ".json"
+        with open(path, "w") as file:
+            json.dump(spec, file)
+        return Program(name, self.namespace.inside(sys.executable, CONTAINER, path))
 
     def credentials(self, container):
         context = container["securityContext"]
         groups = self.spec["securityContext"].get("supplementalGroups", [])
-        added = [f"+{capability.lower()}" for capability in context["capabilities"].get("add", [])]
+        added = [f"+{capability}" for capability in capabilities_of(container)]
         return [
             *("--reuid", str(context["runAsUser"]), "--regid", str(context["runAsGroup"])),
             *(("--groups", ",".join(map(str, groups))) if groups else ("--clear-groups",)),
@@ -106,14 +116,5 @@ class Pod:
         wait_until(succeeds, seconds, f"the {kind} of {name}: {self.probe(name, kind)}\n{program.output()[-3000:]}")
 
 
-def start_container(name, namespace, mounts, credentials, argv):
-    spec = {
-        "root": os.path.join(SCRATCH, f"root-{name}-{time.monotonic_ns()}"),
-        "mounts": mounts,
-        "setpriv": credentials,
-        "argv": argv,
-    }
-    path = spec["root"] + ".json"
-    with open(path, "w") as file:
-        json.dump(spec, file)
-    return Program(name, namespace.inside(sys.executable, CONTAINER, path))
+def capabilities_of(container):
+    return [name.lower() for name in container["securityContext"]["capabilities"].get("add", [])]

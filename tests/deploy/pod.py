@@ -105,7 +105,10 @@ def check_processes(cases, programs):
             "agent",
             {"Uid": "0", "Gid": "65532", "CapBnd": capabilities("BPF", "NET_ADMIN", "PERFMON"), "NoNewPrivs": "1"},
         ),
-        ("serve", {"Uid": "65532", "Gid": "65532", "CapBnd": 0, "CapPrm": 0, "CapEff": 0, "NoNewPrivs": "1"}),
+        (
+            "serve",
+            {"Uid": "65532", "Gid": "65532", "CapPrm": 0, "CapEff": 0, "CapInh": 0, "CapAmb": 0, "NoNewPrivs": "1"},
+        ),
     ):
         check_status(cases, "base", container, programs, wanted)
 
