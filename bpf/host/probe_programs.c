@@ -72,6 +72,14 @@ static int load_hook(struct probe_report *report, const char *id, enum object ob
 }
 
 /* Known without any privilege where there is no type information. */
+static void refuse_tracker(struct probe_report *report)
+{
+    report->tracking = (struct probe_try){.ok = PROBE_NO, .error = -ESRCH};
+    probe_fix(probe_add(report, "load_tracking", PROBE_NO,
+                        "sockets cannot be followed without the kernel's type information"),
+              "use a kernel built with CONFIG_DEBUG_INFO_BTF");
+}
+
 static void load_tracker(struct probe_report *report, const struct capture_maps *maps)
 {
     int programs[TRACKER_PROGRAMS];
@@ -79,10 +87,7 @@ static void load_tracker(struct probe_report *report, const struct capture_maps 
     int r;
 
     if (!report->has_btf) {
-        report->tracking = (struct probe_try){.ok = PROBE_NO, .error = -ESRCH};
-        probe_fix(probe_add(report, "load_tracking", PROBE_NO,
-                            "sockets cannot be followed without the kernel's type information"),
-                  "use a kernel built with CONFIG_DEBUG_INFO_BTF");
+        refuse_tracker(report);
         return;
     }
     r = objects_load_tracker(0, maps, programs, &diag);
@@ -274,6 +279,21 @@ static void load_programs(struct probe_report *report, const struct capture_maps
     load_tracker(report, maps);
 }
 
+/* Not even maps could be made. */
+static void refuse_all(struct probe_report *report, int error, const struct diag *diag)
+{
+    struct probe_try *hooks = report->hooks;
+
+    add_refusal(report, "load_xdp", error, diag, &hooks[NODE_HOOK_XDP_GENERIC]);
+    add_refusal(report, "load_tcx", error, diag, &hooks[NODE_HOOK_TCX]);
+    add_refusal(report, "load_cgroup", error, diag, &hooks[NODE_HOOK_CGROUP]);
+    if (report->has_btf)
+        add_refusal(report, "load_tracking", error, diag, &report->tracking);
+    else
+        refuse_tracker(report);
+    hooks[NODE_HOOK_CLSACT] = hooks[NODE_HOOK_TCX];
+}
+
 void probe_programs(struct probe_report *report)
 {
     static const struct map_sizes SIZES = {SMALLEST, SMALLEST, SMALLEST};
@@ -289,18 +309,7 @@ void probe_programs(struct probe_report *report)
         load_programs(report, &maps, &programs);
         attach_programs(report, &programs);
         ask_cgroups(report);
-    } else {
-        static const char *const IDS[] = {"load_xdp", "load_tcx", "load_cgroup"};
-        static const enum node_hook_kind KINDS[] = {NODE_HOOK_XDP_GENERIC, NODE_HOOK_TCX,
-                                                    NODE_HOOK_CGROUP};
-
-        for (int i = 0; i < 3; i++)
-            add_refusal(report, IDS[i], r, &diag, &report->hooks[KINDS[i]]);
-        report->hooks[NODE_HOOK_CLSACT] = report->hooks[NODE_HOOK_TCX];
-        if (report->has_btf)
-            add_refusal(report, "load_tracking", r, &diag, &report->tracking);
-        else
-            load_tracker(report, &maps);
-    }
+    } else
+        refuse_all(report, r, &diag);
     report->hooks[NODE_HOOK_XDP_NATIVE] = report->hooks[NODE_HOOK_XDP_GENERIC];
 }
