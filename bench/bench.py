@@ -5,7 +5,7 @@
 usage: bench/run [PART...] [--json FILE]     (root; a whole run takes five to eight minutes)
 
   check      CPU time of a Check, against a C-core server that answers without looking
-  packet     time of a packet in the XDP program, against a no-op and against a plain map update
+  packet     time of a packet in the program of each hook, against a no-op and against a plain map update
   maps       bytes of the maps for each connection, against what is in them; time of a look-up, against one bpf() call
   flood      hits among handshakes during a flood of SYNs, by size of the map, rate and delay, against no flood
   bulk       throughput of one TCP connection with each hook attached, against none
