@@ -6,6 +6,7 @@ And with the gateway that istiod makes of deploy/istio in front: a client's SYN,
 Envoy's answer.
 """
 
+import copy
 import stat
 
 from _replay import *
@@ -93,6 +94,7 @@ def base(cases, lab, node):
     check_files(cases)
     check_memory(cases, pod, programs["agent"])
     cases.check("base: a client is let in, with its fingerprint", *verified(lab))
+    check_seccomp(cases, pod)
     check_rollout(cases, lab, pod, programs)
     stop_pod(cases, "base", programs)
     gateway.stop()
@@ -159,6 +161,21 @@ def pinned_maps():
                 shown = json.loads(sh("bpftool", "--json", "map", "show", "pinned", path))
                 found[shown["id"]] = shown
     return found.values()
+
+
+def check_seccomp(cases, pod):
+    """Why the manifest adds a capability that the process does not get."""
+    pod = copy.copy(pod)
+    pod.spec, pod.address = copy.deepcopy(pod.spec), "127.0.0.1"  # beside the other one
+    serve = pod.container("serve")
+    serve["securityContext"]["capabilities"].pop("add")
+    serve["args"] = [text for text in serve["args"] if not text.startswith("--listen")] + ["--listen=unix:@beside"]
+    program = pod.start("serve").wait_for("ready")
+    status, text = pod.probe("serve", "readinessProbe")
+    cases.check(
+        "(base: without BPF the seccomp profile refuses bpf())", status == 503 and "bpf()" in text, (status, text)
+    )
+    cases.equal("(base: and that server ends)", program.stop(), 0)
 
 
 def check_rollout(cases, lab, pod, programs):
