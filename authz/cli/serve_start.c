@@ -157,12 +157,28 @@ static enum exit_status open_files(struct serve *serve, struct diag *diag)
     return STATUS_OK;
 }
 
+/* NULL: there is no such file. */
+static int may_read(const char *path, struct diag *diag)
+{
+    if (!path || access(path, R_OK) == 0 || errno != EACCES)
+        return 0;
+    return diag_set(diag, -EACCES,
+                    "%s: user %u, as whom it serves, may not read it: change its mode or a "
+                    "folder's, or choose another --user",
+                    path, (unsigned)geteuid());
+}
+
 /* The configuration, which was read with more privileges before, included. */
 static enum exit_status try_files(struct serve *serve, struct diag *diag)
 {
     struct serve_orders orders;
-    enum exit_status status = serve_orders_read(serve->command_line, serve->given, &orders, diag);
+    enum exit_status status;
 
+    if (may_read(serve->command_line->config, diag) < 0 ||
+        may_read(serve->orders.options.policy, diag) < 0 ||
+        may_read(serve->orders.settings.pcap_file, diag) < 0)
+        return STATUS_INVALID;
+    status = serve_orders_read(serve->command_line, serve->given, &orders, diag);
     serve_orders_done(&orders);
     if (status == STATUS_OK)
         status = open_files(serve, diag);
