@@ -56,7 +56,7 @@ def run_part(part, folder, scratch):
         process.wait()
 
 
-COLUMNS = "{:<50}{:>9}{:>9} {:<7}{:>7}  {:<11}  {:<15}{}"
+COLUMNS = "{:<50}{:>9}{:>9} {:<7}{:>7}  {:<11}  {:<20}{}"
 
 
 def show(row):

@@ -182,6 +182,10 @@ def files_of_the_kernel(cases):
     found = changed("/sys/kernel/security/lockdown", "none integrity [confidentiality]\n", mounted)
     cases.check("confidentiality: lockdown", found.ok("lockdown") is False, found.says("lockdown"))
 
+    found = changed("/proc/$$/attr/current", "cri-containerd.apparmor.d (enforce)\n")
+    cases.check("a profile of AppArmor: it is named", "cri-containerd.apparmor.d" in found.says("lsm"), found.says("lsm"))
+    cases.check("a profile of AppArmor: it need not harm", found.ok("lsm") is None and found.status == 0, found.verdict)
+
     found = changed("/proc/sys/net/core/bpf_jit_enable", "0\n")
     cases.equal("interpreted: how to", found.checks["bpf_jit_enable"]["fix"], "sysctl -w net.core.bpf_jit_enable=1")
     found = changed("/proc/sys/kernel/unprivileged_bpf_disabled", "0\n")
