@@ -152,7 +152,7 @@ static void print_text_coverage(const struct doctor *doctor, FILE *out)
         bool known = doctor->coverage_known || ways[i].unsupported;
         const char *hook = HOOKS[answer.hook];
 
-        (void)fprintf(out, "  %-53s %-11s %-7s %s\n", ways[i].title, known ? answer.state : "?",
+        (void)fprintf(out, "  %-56s %-11s %-7s %s\n", ways[i].title, known ? answer.state : "?",
                       known && hook ? hook : "-", ways[i].whose);
     }
 }
