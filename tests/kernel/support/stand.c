@@ -84,17 +84,23 @@ static void wait_until_fresh(const struct stand *stand)
     fail_msg("the source is not fresh: %s", status.why);
 }
 
+void stand_start_source(struct stand *stand)
+{
+    const struct pin_source_config config = {.pin_dir = stand->folder};
+    struct diag diag = {.text = ""};
+
+    if (!stand->source && pin_source_open(&config, &stand->source, &diag) < 0)
+        fail_msg("%s", diag.text);
+    wait_until_fresh(stand);
+}
+
 void stand_start(struct stand *stand, const struct node_config *config)
 {
     struct diag diag = {.text = ""};
 
     if (stand_try_start(stand, config, &diag) < 0)
         fail_msg("%s", diag.text);
-    if (!stand->source)
-        assert_int_equal(pin_source_open(&(struct pin_source_config){.pin_dir = stand->folder},
-                                         &stand->source, &diag),
-                         0);
-    wait_until_fresh(stand);
+    stand_start_source(stand);
 }
 
 void stand_beat(struct stand *stand)

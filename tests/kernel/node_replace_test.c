@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Agents that are killed, restarted, and started with other sizes, while connections come all the
+ * time: none of them is ever without its SYN. */
+#include <bpf/bpf.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "cleanup.h"
+#include "node_private.h"
+#include "stand.h"
+
+enum { REPLACEMENTS = 200, RESTARTS = 10, CONNECTIONS = 300 };
+
+/* Lets so many connections come. */
+static void wait_for_more(const struct stream *stream, unsigned connections)
+{
+    unsigned end = stream_count(stream) + connections;
+
+    for (int waited = 0; stream_count(stream) < end; waited++) {
+        assert_in_range(waited, 0, 10000);
+        sleep_ms(1);
+    }
+}
+
+static void assert_none_lost(struct stream *stream)
+{
+    struct stream_result result = stream_stop(stream);
+
+    print_message("        %u connections\n", result.connections);
+    if (result.lost)
+        fail_msg("%u of %u lost, first: %s", result.lost, result.connections, result.first_lost);
+}
+
+/* What node_start() does to the programs of an agent before it, without the rest. */
+static void replace_programs(struct stand *stand, bool trackers)
+{
+    struct node *node = stand->node;
+    struct diag diag = {.text = ""};
+
+    netns_enter(&stand->stage.server);
+    for (int object = 0; object < OBJECT_COUNT_; object++) {
+        closep(&node->programs[object]);
+        node->programs[object] = -1;
+    }
+    if (node_load_programs(node, &diag) < 0 || (trackers && node_attach_trackers(node, &diag) < 0))
+        fail_msg("%s", diag.text);
+    node_renew_hooks(node, node->set);
+    assert_int_equal(node_pin_all(node), 0);
+    netns_leave();
+}
+
+static void programs_are_replaced_200_times(void **state)
+{
+    struct stand stand;
+    struct node_config config;
+    struct stream *stream;
+    struct node_status status;
+
+    (void)state;
+    stand_make(&stand);
+    config = stand_config(&stand);
+    stand_start(&stand, &config);
+    stream = stream_start(&stand);
+    for (int i = 0; i < REPLACEMENTS; i++)
+        replace_programs(&stand, i % 8 == 0);
+    status = stand_status(&stand);
+    assert_int_equal(status.attach_failures + status.repairs, 0);
+    assert_none_lost(stream);
+    stand_done(&stand);
+}
+
+static void agents_follow_each_other(void **state)
+{
+    struct stand stand;
+    struct node_config config;
+    struct stream *stream;
+
+    (void)state;
+    stand_make(&stand);
+    config = stand_config(&stand);
+    stand_start(&stand, &config);
+    stream = stream_start(&stand);
+    for (int i = 0; i < RESTARTS; i++) {
+        stand_leave(&stand);
+        stand_start(&stand, &config);
+        assert_true(stand_status(&stand).took_over);
+    }
+    assert_none_lost(stream);
+    stand_done(&stand);
+}
+
+/* In a child: its end is the agent's. */
+static pid_t fork_agent(struct stand *stand)
+{
+    int ready[2];
+    char byte;
+    pid_t pid;
+
+    assert_int_equal(pipe(ready), 0);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct node_config config = stand_config(stand);
+        struct diag diag = {.text = ""};
+
+        if (stand_try_start(stand, &config, &diag) < 0)
+            _exit(1);
+        (void)!write(ready[1], "r", 1);
+        for (;;) {
+            sleep_ms(100);
+            node_beat(stand->node);
+        }
+    }
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    return pid;
+}
+
+static void kill_agent(pid_t pid)
+{
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void an_agent_that_is_killed_is_not_missed(void **state)
+{
+    struct stand stand;
+    struct node_config config;
+    struct stream *stream;
+    pid_t pid;
+
+    (void)state;
+    stand_make(&stand);
+    config = stand_config(&stand);
+    pid = fork_agent(&stand);
+    stand_start_source(&stand);
+    stream = stream_start(&stand);
+    kill_agent(pid);
+    wait_for_more(stream, CONNECTIONS);
+    pid = fork_agent(&stand);
+    wait_for_more(stream, CONNECTIONS);
+    kill_agent(pid);
+    stand_start(&stand, &config);
+    assert_true(stand_status(&stand).took_over);
+    wait_for_more(stream, CONNECTIONS);
+    assert_none_lost(stream);
+    stand_done(&stand);
+}
+
+/* Handshakes that began before are found in the maps before. */
+static void another_number_of_pending_syns(void **state)
+{
+    static const uint32_t SIZES[] = {4096, 8192, 2048};
+    struct stand stand;
+    struct node_config config;
+    struct stream *stream;
+
+    (void)state;
+    stand_make(&stand);
+    config = stand_config(&stand);
+    stand_start(&stand, &config);
+    stream = stream_start(&stand);
+    for (size_t i = 0; i < sizeof(SIZES) / sizeof(SIZES[0]); i++) {
+        char set[16];
+
+        stand_leave(&stand);
+        config.max_pending = SIZES[i];
+        stand_start(&stand, &config);
+        (void)snprintf(set, sizeof(set), "v2-%zu", i + 1);
+        assert_string_equal(stand_status(&stand).set, set);
+        assert_int_equal(access(stand_path(&stand, "v2"), F_OK), -1);
+        wait_for_more(stream, CONNECTIONS);
+    }
+    assert_none_lost(stream);
+    stand_done(&stand);
+}
+
+static void another_number_of_live_connections(void **state)
+{
+    static const uint32_t SIZES[] = {4096, 70000, 1024};
+    struct stand stand;
+    struct node_config config;
+    struct stream *stream;
+
+    (void)state;
+    stand_make(&stand);
+    config = stand_config(&stand);
+    stand_start(&stand, &config);
+    stream = stream_start(&stand);
+    for (size_t i = 0; i < sizeof(SIZES) / sizeof(SIZES[0]); i++) {
+        struct node_status status;
+
+        stand_leave(&stand);
+        config.max_live = SIZES[i];
+        stand_start(&stand, &config);
+        status = stand_status(&stand);
+        assert_in_range(status.carried, STREAM_LASTING, SIZES[i]);
+        assert_int_equal(status.not_carried, 0);
+        wait_for_more(stream, CONNECTIONS);
+    }
+    assert_none_lost(stream);
+    stand_done(&stand);
+}
+
+/* Entries whose connections end while they are copied do not stay. */
+static void what_ends_meanwhile_is_not_carried(void **state)
+{
+    struct stand stand;
+    struct node_config config;
+    struct stream *stream;
+    struct tuple_key key;
+
+    (void)state;
+    stand_make(&stand);
+    config = stand_config(&stand);
+    stand_start(&stand, &config);
+    stream = stream_start(&stand);
+    for (int i = 0; i < 3; i++) {
+        stand_leave(&stand);
+        config.max_live = 4096 + (uint32_t)i;
+        stand_start(&stand, &config);
+    }
+    assert_none_lost(stream);
+    for (int waited = 0;
+         bpf_map_get_next_key(node_get_maps(stand.node)->fd[MAP_LIVE], NULL, &key) == 0; waited++) {
+        assert_in_range(waited, 0, 1000);
+        sleep_ms(1);
+    }
+    stand_done(&stand);
+}
+
+/* A smaller map than there are connections: what has no room is counted. */
+static void what_has_no_room_is_counted(void **state)
+{
+    enum { OPEN = 40, ROOM = 8 };
+    struct stand stand;
+    struct node_config config;
+    struct pair pairs[OPEN];
+    struct node_status status;
+    int listener;
+
+    (void)state;
+    stand_make(&stand);
+    config = stand_config(&stand);
+    listener = listen_in(&stand.stage.server, "10.77.0.2", own_port());
+    stand_start(&stand, &config);
+    for (int i = 0; i < OPEN; i++)
+        pairs[i] = stand_connect(&stand, listener);
+    stand_leave(&stand);
+    config.max_live = ROOM;
+    stand_start(&stand, &config);
+    status = stand_status(&stand);
+    assert_int_equal(status.carried + status.not_carried, OPEN);
+    assert_in_range(status.not_carried, 1, OPEN - ROOM);
+    for (int i = 0; i < OPEN; i++)
+        pair_done(&pairs[i]);
+    close(listener);
+    stand_done(&stand);
+}
+
+/* The maps before are let go once their handshakes must have ended. */
+static void the_pending_syns_before_are_forgotten_in_the_end(void **state)
+{
+    struct stand stand;
+    struct node_config config;
+    struct stream *stream;
+
+    (void)state;
+    stand_make(&stand);
+    config = stand_config(&stand);
+    stand_start(&stand, &config);
+    stand_leave(&stand);
+    config.max_pending = 4096;
+    stand_start(&stand, &config);
+    stream = stream_start(&stand);
+    assert_int_equal(access(stand_path(&stand, "v2-1/pending_before"), F_OK), 0);
+    stand_beat(&stand);
+    assert_int_equal(access(stand_path(&stand, "v2-1/pending_before"), F_OK), 0);
+    stand.node->before_until_ns = 1; /* as if a minute had passed */
+    stand_beat(&stand);
+    assert_int_equal(access(stand_path(&stand, "v2-1/pending_before"), F_OK), -1);
+    wait_for_more(stream, CONNECTIONS);
+    assert_none_lost(stream);
+    stand_done(&stand);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(programs_are_replaced_200_times),
+        cmocka_unit_test(agents_follow_each_other),
+        cmocka_unit_test(an_agent_that_is_killed_is_not_missed),
+        cmocka_unit_test(another_number_of_pending_syns),
+        cmocka_unit_test(another_number_of_live_connections),
+        cmocka_unit_test(what_ends_meanwhile_is_not_carried),
+        cmocka_unit_test(what_has_no_room_is_counted),
+        cmocka_unit_test(the_pending_syns_before_are_forgotten_in_the_end),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
