@@ -47,6 +47,10 @@ class Tree:
         os.makedirs(path, exist_ok=True)
         return path
 
+    def remove(self, *names):
+        """A sub-tree without processes."""
+        _remove_folders(self.sub(*names))
+
 
 def remove(name, seconds=5):
     """The tree of a run that has ended; its last processes may still be ending."""
@@ -70,7 +74,11 @@ def _remove(path):
     held = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        for folder, _folders, _files in os.walk(path, topdown=False):
-            os.rmdir(folder)
+        _remove_folders(path)
     finally:
         os.close(held)
+
+
+def _remove_folders(path):
+    for folder, _folders, _files in os.walk(path, topdown=False):
+        os.rmdir(folder)

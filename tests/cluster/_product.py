@@ -2,6 +2,7 @@
 """The product on the cluster's node: the agent, a server that is nobody, and what they say about a connection."""
 
 import json
+import os
 import subprocess
 
 import _check
@@ -40,13 +41,13 @@ class Seen:
 
 
 class Agent:
-    def __init__(self, world, mode, *options, vxlan=True, wait=True):
+    def __init__(self, world, mode, *options, vxlan=True, wait=True, pods="pods"):
         self.world = world
         argv = [find_synauthz(), "agent", "--capture", mode, "--port", ",".join(map(str, PORTS)), *options]
         if mode != "cgroup":
             argv += ["--interface", DEVICE, *(("--vxlan-port", str(VXLAN_PORT)) if vxlan else ())]
         if mode in ("auto", "cgroup"):
-            argv += ["--cgroup", world.cgroup.sub("pods")]
+            argv += ["--cgroup", os.path.join(world.cgroup.path, pods)]
         self.program = Program("agent", world.space["node"].inside(*argv))
         if wait:
             self.program.wait_for("ready")

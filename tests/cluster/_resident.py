@@ -35,6 +35,7 @@ class Resident:
             _live(theirs, namespace, cgroup)
         theirs.close()
         self.lines = ours.makefile("rw")
+        ours.close()  # the lines hold it
 
     def ask(self, operation, **arguments):
         self.lines.write(json.dumps({"do": operation, **arguments}) + "\n")
@@ -61,6 +62,10 @@ class Resident:
 
     def close_all(self):
         self.ask("close_all")
+
+    def end(self):
+        self.lines.close()
+        os.waitpid(self.pid, 0)
 
 
 # ------------------------------------------------------------------------------------------------ the child's side

@@ -85,6 +85,10 @@ class World:
         self.resident = {name: Resident(self.space[name], self.cgroup.sub("pods", name)) for name in (*NODE_PODS, "node")}
         self.resident |= {name: Resident(self.space[name]) for name in ("client", "remote")}
 
+    def new_pod(self, name, *cgroup):
+        """A process more in the namespace of a pod, in a control group of its own."""
+        return Resident(self.space[name], self.cgroup.sub(*cgroup))
+
     def start_in_pod(self, name, *argv):
         """A program in a pod: in its namespace and its control group."""
         join = ("sh", "-c", 'echo 0 >"$0/cgroup.procs" && exec "$@"', self.cgroup.sub("pods", name))

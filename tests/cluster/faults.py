@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What goes wrong on a node: connections older than the agent, agents that die, devices that come and go."""
 
+import glob
+
 from _cluster import *
 
+PINS = "/run/synauthz/bpf"
 STREAM = 60  # connections at least, after each thing that happens to an agent
 
 
@@ -120,6 +123,26 @@ def devices_come_and_go(cases, world):
     close_all(world)
 
 
+def control_groups_come_and_go(cases, world):
+    """The pods' control group is younger than the agent, goes, and another one of that name comes."""
+    agent, server = Agent(world, "cgroup", pods="late", wait=False), Server(world)
+    agent.program.wait_for("there is no such control group")
+    cases.check("without the control group the agent is not ready", "ready" not in agent.program.output())
+    for family in FAMILIES:
+        pod = world.new_pod("neighbour", "late", "pod")
+        number = os.stat(world.cgroup.sub("late")).st_ino
+        wait_until(lambda: glob.glob(f"{PINS}/v*/link_cgroup_{number}"), 10, "the hook of the control group")
+        listener = pod.listen(world.of_pod(family, "neighbour"), WEB_PORT)
+        world.resident["client"].connect(world.of_pod(family, "neighbour"), WEB_PORT)
+        cases.equal(f"{family}: in a new control group", server.ask(pod.accept(listener)).state, "verified")
+        pod.end()
+        world.cgroup.remove("late")
+    cases.check("agent and server run on", agent.program.runs() and server.program.runs())
+    close_all(world)
+    server.stop()
+    agent.clean_up()
+
+
 def states(server, connections):
     return [server.ask(accepted).state for _client, accepted in connections.values()]
 
@@ -133,6 +156,7 @@ def drive(cases):
     world = World()
     older_than_the_agent(cases, world)
     agents_come_and_go(cases, world)
+    control_groups_come_and_go(cases, world)
     devices_come_and_go(cases, world)
 
 

@@ -71,6 +71,14 @@ class Ways:
         flow, accepted = self.connect("web", self.world.of_pod(family, "web"))
         self.claim(f"{name}: no node hops, routed", flow, self.server.ask(accepted), 2, 2)
 
+    def young_pod(self, name, _mode, family):
+        """A pod, and its control group, that are younger than the agent."""
+        self.world.resident["young"] = self.world.new_pod("web", "pods", f"young-{family}")
+        _flow, accepted = self.connect("young", self.world.of_pod(family, "web"), client="neighbour")
+        seen = self.server.ask(accepted)
+        self.cases.equal(f"{name}: in a pod younger than the agent", (seen.state, seen.hook), ("verified", "cgroup"))
+        self.world.resident.pop("young").end()
+
     def host_network(self, name, _mode, family):
         """A listener of the node itself: its own routers are not in between, so nothing is taken off."""
         flow, accepted = self.connect("node", self.world.of_node(family))
@@ -111,9 +119,9 @@ def without_mapping(address):
 def drive(cases):
     ways = Ways(cases, World())
     usual = ways.dual_stack, ways.node_hops, ways.host_network, ways.through_another_node
-    ways.run("cgroup", *usual, ways.one_tuple_in_two_pods, options=("--node-hops", "1"))
+    ways.run("cgroup", *usual, ways.young_pod, ways.one_tuple_in_two_pods, options=("--node-hops", "1"))
     ways.run("cgroup", ways.no_node_hops, options=("--node-hops", "0"))
-    ways.run("auto", *usual)
+    ways.run("auto", *usual, ways.young_pod)
     ways.run("xdp", ways.dual_stack, ways.host_network, ways.unseen_overlay, vxlan=False)
     ways.judge()
 
