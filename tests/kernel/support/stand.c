@@ -94,12 +94,17 @@ void stand_start_source(struct stand *stand)
     wait_until_fresh(stand);
 }
 
-void stand_start(struct stand *stand, const struct node_config *config)
+void stand_start_quietly(struct stand *stand, const struct node_config *config)
 {
     struct diag diag = {.text = ""};
 
     if (stand_try_start(stand, config, &diag) < 0)
         fail_msg("%s", diag.text);
+}
+
+void stand_start(struct stand *stand, const struct node_config *config)
+{
+    stand_start_quietly(stand, config);
     stand_start_source(stand);
 }
 

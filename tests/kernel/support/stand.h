@@ -33,6 +33,7 @@ struct node_config stand_config(const struct stand *stand);
 
 /* In the server's network namespace.  stand_start() waits until the source is fresh. */
 void stand_start(struct stand *stand, const struct node_config *config);
+void stand_start_quietly(struct stand *stand, const struct node_config *config); /* no source */
 void stand_start_source(struct stand *stand); /* and wait, for an agent elsewhere */
 int stand_try_start(struct stand *stand, const struct node_config *config, struct diag *diag);
 void stand_beat(struct stand *stand);
