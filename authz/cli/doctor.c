@@ -95,18 +95,10 @@ static void choose_coverage(struct doctor *doctor)
                                  .tracked = report->running_tracked};
 }
 
-static const struct probe_check *find(const struct probe_report *report, const char *id)
-{
-    for (size_t i = 0; i < report->count; i++)
-        if (strcmp(report->checks[i].id, id) == 0)
-            return &report->checks[i];
-    return NULL;
-}
-
 static void judge(struct doctor *doctor)
 {
     const struct probe_report *report = &doctor->report;
-    const struct probe_check *capabilities = find(report, "capabilities");
+    const struct probe_check *capabilities = probe_find(&doctor->report, "capabilities");
     bool hooked = device_hook(doctor) != SYN_HOOK_NONE || doctor->cgroups.hook;
     const char *why = NULL;
 

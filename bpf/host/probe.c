@@ -33,6 +33,14 @@ void probe_fix(struct probe_check *check, const char *fix, ...)
     va_end(args);
 }
 
+struct probe_check *probe_find(struct probe_report *report, const char *id)
+{
+    for (size_t i = 0; i < report->count; i++)
+        if (strcmp(report->checks[i].id, id) == 0)
+            return &report->checks[i];
+    return NULL;
+}
+
 int probe_read_line(const char *path, char *ret_line, size_t size)
 {
     CLEANUP(fclosep) FILE *file = fopen(path, "re");

@@ -80,6 +80,9 @@ struct probe_config {
 /* Takes some tenths of a second.  Uses threads of its own and waits for them. */
 void probe_host(const struct probe_config *config, struct probe_report *ret_report);
 
+/* The check of that id, or NULL. */
+struct probe_check *probe_find(struct probe_report *report, const char *id);
+
 /* The report as choose.h wants it; only what is known to be impossible counts as refused. */
 void probe_choose_host(const struct probe_report *report, struct choose_host *ret_host);
 void probe_choose_device(const struct probe_device *device, struct choose_device *ret_device);

@@ -240,18 +240,10 @@ static void ask_cgroups(struct probe_report *report)
 /* --- all of it ----------------------------------------------------------------------------------
  */
 
-static struct probe_check *find(struct probe_report *report, const char *id)
-{
-    for (size_t i = 0; i < report->count; i++)
-        if (strcmp(report->checks[i].id, id) == 0)
-            return &report->checks[i];
-    return NULL;
-}
-
 /* Now it is known whether the limit counts for maps. */
 static void judge_locked_memory(struct probe_report *report, int error)
 {
-    struct probe_check *check = find(report, "memlock");
+    struct probe_check *check = probe_find(report, "memlock");
     char missing[MISSING_TEXT_MAX];
 
     probe_missing_capabilities(report, missing);

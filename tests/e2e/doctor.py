@@ -247,6 +247,12 @@ def control_groups(cases):
         occupy_cgroup(own)
         there = ("mkdir -p /run/lab/groups", f"mount --bind {own} /run/lab/groups", f"umount -l {root}")
         found = Findings(before=script(*there))
+    with control_group() as own:
+        places = ("mkdir -p /run/lab/inner /run/lab/outer", "mount -t cgroup2 none /run/lab/inner")
+        container = script(*places, f"mount --bind {root} /run/lab/outer", f"umount -l {root}")
+        joined = ("sh", "-c", f'echo $$ > {own}/cgroup.procs && exec unshare --cgroup "$@"', "sh")
+        inside = Findings(before=(*joined, *container))
+    cases.equal("in a container: the host's, not its own", inside.all["mode"]["cgroups"]["path"], "/run/lab/outer")
     cases.check("a program that allows no other: it is said", found.ok("attach_cgroup") is False, found.checks)
     cases.equal("a program that allows no other: auto takes none", found.all["mode"]["cgroups"]["hook"], None)
 
