@@ -172,6 +172,20 @@ static int go_on(struct node *node, const struct map_sets *sets, struct diag *di
     return r;
 }
 
+/* What only programs write, nobody else can from now on, by whatever descriptor: whoever may read a
+ * pin could pin it again elsewhere, as a file of their own, and open that for writing. */
+static int seal_evidence(const struct node *node, struct diag *diag)
+{
+    static const enum capture_map EVIDENCE[] = {
+        MAP_PENDING, MAP_LIVE, MAP_ALIAS, MAP_CAPTURED, MAP_COUNTERS, MAP_LAST_ISN, MAP_LIMITER};
+
+    for (size_t i = 0; i < sizeof(EVIDENCE) / sizeof(EVIDENCE[0]); i++)
+        if (bpf_map_freeze(node->maps.fd[EVIDENCE[i]]) < 0 && errno != EPERM) /* it is already */
+            return diag_set(diag, -errno, "cannot freeze the map `%s`: %s",
+                            CAPTURE_MAP_NAMES[EVIDENCE[i]], strerror(errno));
+    return 0;
+}
+
 static int open_set(struct node *node, struct map_sets *ret_sets, struct diag *diag)
 {
     int r = find_sets(node, ret_sets, diag);
@@ -201,7 +215,7 @@ static int start(struct node *node, const struct node_config *config, struct dia
     r = attach(node, before, diag);
     if (r == 0)
         r = node->took_over ? go_on(node, &sets, diag) : go_over(node, before, &sets, diag);
-    return r;
+    return r == 0 ? seal_evidence(node, diag) : r;
 }
 
 static void check_memory(struct node *node)

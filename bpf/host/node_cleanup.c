@@ -8,6 +8,7 @@
 
 #include "cleanup.h"
 #include "node_private.h"
+#include "pin_names.h"
 
 struct cleanup {
     struct pins *pins;
@@ -127,6 +128,8 @@ static int remove_all(struct pins *pins, unsigned *removed)
 
     if (r == 0)
         r = pins_each(pins, NULL, on_set_to_remove, &cleanup);
+    if (r == 0)
+        r = pins_remove_set(pins, PIN_LOCK_WATCH, removed); /* an empty folder */
     if (r == 0)
         r = pins_unlock(pins);
     return r;
