@@ -9,8 +9,8 @@ usage: tests/run [PART...]
   bpf      the BPF programs in this machine's kernel, loaded and sealed: frames in, records out (root)
   capture  the same with real connections, floods and spoofed SYNs, in network namespaces (root)
   e2e      the released program behind a real Envoy, judged by the real p0f (root)
-  cluster  agent and server on a node of a small cluster: NAT, overlay, sidecars, pods, faults; docs/coverage.md (root)
-  deploy   what is in deploy/: Kubernetes and Istio manifests, units, the settings that they rely on (root)
+  cluster  agent and server on a node of a small cluster: NAT, overlay, sidecars, faults; docs/coverage.md (root)
+  deploy   what is in deploy/: Kubernetes and Istio manifests, and the settings that they rely on (root)
 
 Ends with one line, `N passed, M failed`; when parts were named, `, K skipped` counts the parts left out.  Exit status
 1 if anything failed.  Every case counts, also one that crashed before it could say so.  Outputs are kept in build/tests.
@@ -175,7 +175,8 @@ def script(tally, name, *argv):
 
 def scripts(tally, folder):
     """Each program of tests/FOLDER; names with an underscore in front are what they share."""
-    names = sorted(name[:-3] for name in os.listdir(os.path.join(ROOT, "tests", folder)) if re.match(r"[^_].*\.py$", name))
+    found = os.listdir(os.path.join(ROOT, "tests", folder))
+    names = sorted(name[:-3] for name in found if re.fullmatch(r"[^_].*\.py", name))
     if not names:
         tally.add(folder, 0, 1, f"tests/{folder} has no programs")
     for name in names:

@@ -18,6 +18,7 @@ import os
 import random
 import re
 import socket
+import string
 import struct
 
 import _cgroup
@@ -35,35 +36,41 @@ PREFIX = {IPV4: 24, IPV6: 64}
 NODE_PODS = ("web", "neighbour", "redirect", "tproxy", "direct", "cookies")
 DEVICE = "eth0"
 
-SERVICES = """
+SERVICES = string.Template(
+    """
 table inet services {
   chain incoming {
     type nat hook prerouting priority dstnat
-    ip daddr NODE4 tcp dport { 30080, 30081 } dnat ip to WEB4:8080
-    ip6 daddr NODE6 tcp dport { 30080, 30081 } dnat ip6 to [WEB6]:8080
+    ip daddr $node4 tcp dport { $service_port, $masquerade_port } dnat ip to $web4:$web_port
+    ip6 daddr $node6 tcp dport { $service_port, $masquerade_port } dnat ip6 to [$web6]:$web_port
   }
   chain outgoing {
     type nat hook postrouting priority srcnat
-    meta l4proto tcp ct original proto-dst 30081 masquerade
+    meta l4proto tcp ct original proto-dst $masquerade_port masquerade
   }
 }
 """
-REDIRECT = """
+)
+REDIRECT = string.Template(
+    """
 table inet sidecar {
   chain incoming {
     type nat hook prerouting priority dstnat
-    tcp dport 8080 redirect to :15006
+    tcp dport $web_port redirect to :$sidecar_port
   }
 }
 """
-TPROXY = """
+)
+TPROXY = string.Template(
+    """
 table inet sidecar {
   chain incoming {
     type filter hook prerouting priority mangle
-    iif eth0 tcp dport 8080 tproxy to :15006 meta mark set 1337 accept
+    iif eth0 tcp dport $web_port tproxy to :$sidecar_port meta mark set 1337 accept
   }
 }
 """
+)
 
 
 class World:
@@ -81,8 +88,8 @@ class World:
         self._make_overlay()
         self._translate()
         self._redirect_peer()
-        # `node`: a pod with hostNetwork
-        self.resident = {name: Resident(self.space[name], self.cgroup.sub("pods", name)) for name in (*NODE_PODS, "node")}
+        pods = (*NODE_PODS, "node")  # that one with hostNetwork
+        self.resident = {name: Resident(self.space[name], self.cgroup.sub("pods", name)) for name in pods}
         self.resident |= {name: Resident(self.space[name]) for name in ("client", "remote")}
 
     def new_pod(self, name, *cgroup):
@@ -207,12 +214,14 @@ class World:
     # ------------------------------------------------------------------------------------------- what rewrites
 
     def _translate(self):
-        names = {"WEB4": self.of_pod(IPV4, "web"), "WEB6": self.of_pod(IPV6, "web")}
-        names |= {f"{name}{f[-1]}": self.of_node(f, name.lower()) for name in ("NODE", "NODE2") for f in FAMILIES}
-        services = (("node", SERVICES), ("node2", SERVICES.replace("NODE", "NODE2")))
-        for name, rules in (*services, ("redirect", REDIRECT), ("tproxy", TPROXY)):
-            rules = re.sub(r"\b(WEB|NODE|NODE2)[46]\b", lambda found: names[found[0]], rules)
-            self.space[name].sh("nft", rules)
+        ports = {"web_port": WEB_PORT, "sidecar_port": SIDECAR_PORT}
+        ports |= {"service_port": SERVICE_PORT, "masquerade_port": MASQUERADE_PORT}
+        for name in ("node", "node2"):
+            addresses = {"web4": self.of_pod(IPV4, "web"), "web6": self.of_pod(IPV6, "web")}
+            addresses |= {"node4": self.of_node(IPV4, name), "node6": self.of_node(IPV6, name)}
+            self.space[name].sh("nft", SERVICES.substitute(addresses, **ports))
+        self.space["redirect"].sh("nft", REDIRECT.substitute(ports))
+        self.space["tproxy"].sh("nft", TPROXY.substitute(ports))
         for family in (("-4", "0.0.0.0/0"), ("-6", "::/0")):
             self.space["tproxy"].ip(family[0], "rule", "add", "fwmark", "1337", "lookup", "133")
             self.space["tproxy"].ip(family[0], "route", "add", "local", family[1], "dev", "lo", "table", "133")

@@ -34,8 +34,8 @@ from a real client to a real `accept()`, asked about with the addresses that Env
 - `verified, xdp +1`: the kernel's socket has proved that this SYN is the connection's. It was recorded by XDP, and to
   a policy its `tcp.distance` is 1. The client's own device is the judge: sequence number and p0f signature are those
   of the packet that left it, but for the TTL, which counts the routers up to the hook.
-- `captured`: on hosts whose kernel lets nobody follow sockets (here: `--tracking off`), a recent SYN of that tuple. Which
-  namespace it went to is not known there, so `--node-hops` does nothing.
+- `captured`: on hosts whose kernel lets nobody follow sockets (here: `--tracking off`), a recent SYN of that tuple.
+  Which namespace it went to is not known there, so `--node-hops` does nothing.
 - `missing`: the server says that it does not know, and the policy decides. No mode shows another client's SYN.
 
 `auto` takes the node's devices and the control groups. Where both see a SYN the outer one keeps it. Where only the

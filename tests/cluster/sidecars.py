@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The sidecar rows with a real Envoy in the pod: the addresses are what Envoy itself makes of REDIRECT and of TPROXY."""
+"""The sidecar rows with a real Envoy in the pod: the addresses are what it makes of REDIRECT and of TPROXY."""
 
 import http.client
 
@@ -80,8 +80,8 @@ def drive(cases):
         syn = truth.get(flow)
         cases.equal(f"{name}: p0f's signature", reply.getheader("x-seen-p0f"), syn and syn.after(hops))
         cases.equal(f"{name}: the distance to the node", reply.getheader("x-seen-distance"), "1")
-        cases.equal(f"{name}: Envoy reports the original destination", reply.getheader("x-destination"), written(flow[2:]))
-        cases.equal(f"{name}: Envoy reports the client", reply.getheader("x-source"), written(flow[:2]))
+        reported = reply.getheader("x-source"), reply.getheader("x-destination")
+        cases.equal(f"{name}: Envoy's addresses are the client's", reported, (written(flow[:2]), written(flow[2:])))
     cases.check("Envoys and server are still there", all(p.runs() for p in (*sidecars.envoys.values(), server.program)))
 
 

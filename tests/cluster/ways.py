@@ -104,7 +104,8 @@ class Ways:
         self.cases.equal(f"{name}: loopback of one pod", self.server.ask(first).state, "verified")
         again = {"client": "neighbour", "source_port": flow[1]}
         _flow, second = self.connect("neighbour", loopback, **again)
-        self.cases.equal(f"{name}: the same in two pods", (first["peer"], first["local"]), (second["peer"], second["local"]))
+        tuples = [(one["peer"], one["local"]) for one in (first, second)]
+        self.cases.equal(f"{name}: the same in two pods", tuples[0], tuples[1])
         seen = self.server.ask(first)
         self.cases.equal(f"{name}: whose is it?", (seen.state, seen.signature, seen.isn), ("ambiguous", None, None))
         self.world.resident["neighbour"].close_all()
