@@ -282,6 +282,7 @@ static void *run(void *context)
         {.fd = admin->listen_fd},
     };
 
+    (void)pthread_setname_np(pthread_self(), "admin");
     while (!polls[0].revents) {
         const bool has_room = admin->guest_count < GUESTS_MAX && !admin->is_resting;
 

@@ -113,6 +113,7 @@ static void *run(void *context)
 {
     struct acceptor *acceptor = context;
 
+    (void)pthread_setname_np(pthread_self(), "accept");
     while (!acceptor->polls[0].revents) {
         beat_now(&acceptor->beat);
         if (poll(acceptor->polls, acceptor->config.listener_count + 1, BEAT_EVERY_MS) > 0)

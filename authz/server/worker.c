@@ -61,6 +61,7 @@ static void *run(void *context)
 {
     struct worker *worker = context;
 
+    (void)pthread_setname_np(pthread_self(), "answer");
     slots_arm(&worker->slots);
     for (;;) {
         grpc_event event = next_event(worker);

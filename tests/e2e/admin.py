@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The server's admin pages, and what they say while capture comes, goes stale, degrades and ends."""
 
+import ctypes
 import shutil
 import stat
 
@@ -175,6 +176,40 @@ def unix_socket(cases, lab, policy):
     cases.equal("unix: without capture to wait for it is ready", ask(lab, "/readyz", address=ADMIN_SOCKET).status, 200)
     rows = {name: row for name, row in documented().items() if "pins" not in row[1] and "--attach" not in row[1]}
     names(cases, Metrics(lab, ADMIN_SOCKET), "none", rows)
+    server.stop()
+
+
+class Held:
+    """A thread of a program that stands still, as one does that hangs; the others run on."""
+
+    SEIZE, INTERRUPT, WALL = 0x4206, 0x4207, 0x40000000
+
+    def __init__(self, pid, name):
+        tasks = f"/proc/{pid}/task"
+        threads = {read(f"{tasks}/{thread}/comm").strip(): int(thread) for thread in os.listdir(tasks)}
+        self.thread = threads[name]
+
+    def __enter__(self):
+        for request in (self.SEIZE, self.INTERRUPT):
+            if libc.ptrace(request, self.thread, None, None) != 0:
+                raise LabError(f"ptrace: {os.strerror(ctypes.get_errno())}")
+        os.waitpid(self.thread, self.WALL)
+
+    def __exit__(self, *_):
+        libc.ptrace(17, self.thread, None, None)  # detach
+
+
+def liveness(cases, lab, policy):
+    server = lab.serve(policy, "--source", "none", *ADMIN_OPTION)
+    for name in ("accept", "answer"):
+        with Held(server.pid, name):
+            wait_for_page(lab, "/livez", 503, "has not come round", 20)
+            cases.check(f"the thread `{name}` hangs: /livez says so", True)
+            cases.equal(f"the thread `{name}` hangs: and so does /readyz", ask(lab, "/readyz").status, 503)
+            silence = value(lab, "synauthz_thread_silence_seconds")
+            cases.check(f"the thread `{name}` hangs: for how long", silence >= 10, silence)
+        wait_for_page(lab, "/livez", 200)
+        cases.check(f"the thread `{name}` goes on: /livez turns true", True)
     server.stop()
 
 
@@ -409,13 +444,15 @@ def configured(cases, lab, policy):
     cases.equal("and the rest holds", connection.get().status, 200)
     write_config(lab, strict, log, more="  polcy: x\n")
     hup("configuration not changed, the last good one stays")
-    cases.check("a broken file: the message has its place", re.search(r"serve\.yaml:\d+:3: .*policy", read(log)), read(log))
+    place = re.search(r"serve\.yaml:\d+:3: .*policy", read(log))
+    cases.check("a broken file: the message has its place", place, read(log))
     cases.equal("and nothing has changed", connection.get().status, 200)
     write_config(lab, "/nowhere.yaml", log)
     hup("policy not reloaded, the last good one stays")
     cases.equal("a policy that is not there changes nothing", connection.get().status, 200)
     metrics = Metrics(lab)
-    for name, result, count in (("config", "ok", 4), ("config", "failed", 1), ("policy", "ok", 3), ("policy", "failed", 1)):
+    counts = (("config", "ok", 4), ("config", "failed", 1), ("policy", "ok", 3), ("policy", "failed", 1))
+    for name, result, count in counts:
         cases.equal(f"{name} reloads, {result}", metrics.value(f"synauthz_{name}_reloads_total", result=result), count)
     cases.equal("SIGTERM: status 0", server.stop(), 0)
     cases.check("and the log says so", "ending on signal 15" in read(log))
@@ -479,6 +516,7 @@ def main(cases):
     lab.start_envoy()
     unix_socket(cases, lab, policy)
     refused_starts(cases, lab, policy)
+    liveness(cases, lab, policy)
     comes_and_goes(cases, lab, policy)
     required(cases, lab, policy)
     on_fault(cases, lab, policy)

@@ -146,9 +146,10 @@ def from_scratch(cases, server):
             os.makedirs(root + os.path.dirname(library), exist_ok=True)
             shutil.copy(library, root + library)
         shutil.copy(find_synauthz(), root + "/synauthz")
+        chroot = [shutil.which("chroot"), "--userspec=12345:12345", "--groups=", root, "/synauthz"]
         for address, status in ((server.addresses[1], 0), (server.addresses[2], 0), ("unix:/nothing", 4)):
             done = subprocess.run(
-                [shutil.which("chroot"), "--userspec=12345:12345", "--groups=", root, "/synauthz", "healthcheck", address],
+                [*chroot, "healthcheck", address],
                 text=True,
                 env={},
                 stdin=subprocess.DEVNULL,
