@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "confine.h"
 #include "listen_option.h"
 #include "local_capture.h"
 #include "map_source.h"
@@ -117,7 +118,9 @@ static int give_up_privileges(struct serve *serve, struct diag *diag)
     const struct identity *identity = &serve->orders.settings.identity;
     int r = privileges_drop(identity, diag);
 
-    return r < 0 ? r : privileges_check(identity, diag);
+    if (r == 0)
+        r = privileges_check(identity, diag);
+    return r < 0 ? r : confine_bpf(diag);
 }
 
 /* --- without: files --------------------------------------------------------------------------- */
