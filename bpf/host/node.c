@@ -153,7 +153,7 @@ static int go_over(struct node *node, const struct map_set *before, const struct
     if (r < 0 || !before)
         return r;
     set_name_format(before->name, old_set);
-    if (node->carried)
+    if (!node_shares_live(node, before))
         sleep_ms(READERS_FOLLOW_MS);
     node_renew_hooks(node, old_set);
     node_remove_others(node, sets);

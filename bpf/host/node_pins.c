@@ -114,7 +114,9 @@ static int put_all(struct node *node, bool missing)
 
 int node_pin_all(struct node *node)
 {
-    return put_all(node, false);
+    int r = pins_make_set(&node->pins, node->set);
+
+    return r < 0 ? r : put_all(node, false);
 }
 
 /* The whole folder may be gone, with or without the file system that it was on. */
@@ -132,9 +134,7 @@ int node_pin_missing(struct node *node)
         node->pins = again;
     }
     r = pins_make_set(&node->pins, node->set);
-    if (r < 0 && r != -EEXIST)
-        return r;
-    return put_all(node, true);
+    return r < 0 ? r : put_all(node, true);
 }
 
 void node_unpin_hook(struct node *node, const struct hook_place *site)

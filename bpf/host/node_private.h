@@ -64,6 +64,9 @@ struct node {
  * PINS_UNFINISHED): with maps of the one that it will replace where they need not change. */
 int node_choose_set(struct node *node, const struct map_sets *sets, struct diag *diag);
 
+/* Is what is live in the set's maps in ours, too, because they are the same? */
+bool node_shares_live(const struct node *node, const struct map_set *set);
+
 /* Take live connections along where they are in other maps than ours. */
 int node_carry(struct node *node, const struct map_set *from, struct diag *diag);
 

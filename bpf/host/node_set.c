@@ -187,12 +187,18 @@ static bool can_carry(const struct node *node, const struct map_set *from)
            map_has_shape(from, MAP_ALIAS, &alias, true);
 }
 
+bool node_shares_live(const struct node *node, const struct map_set *set)
+{
+    return is_same_map(node->maps.fd[MAP_LIVE], set->maps.fd[MAP_LIVE]) &&
+           is_same_map(node->maps.fd[MAP_ALIAS], set->maps.fd[MAP_ALIAS]);
+}
+
 int node_carry(struct node *node, const struct map_set *from, struct diag *diag)
 {
     struct carried carried;
     int r;
 
-    if (is_same_map(node->maps.fd[MAP_LIVE], from->maps.fd[MAP_LIVE]) || !from->meta.tracked)
+    if (node_shares_live(node, from) || !from->meta.tracked)
         return 0;
     if (!can_carry(node, from)) {
         oplog_error("connections that are open now have no fingerprint any more: what was known "

@@ -146,9 +146,11 @@ int pins_make_set(const struct pins *pins, const char *set)
 {
     struct path path = path_of(pins, set, NULL);
 
-    if (mkdir(path.text, MODE_SET) < 0)
-        return -errno;
-    return bpffs_set_access(path.text, pins->group, MODE_SET);
+    int r = mkdir(path.text, MODE_SET) < 0 && errno != EEXIST ? -errno : 0;
+
+    if (r == 0)
+        r = bpffs_check_owner(path.text, NULL);
+    return r < 0 ? r : bpffs_set_access(path.text, pins->group, MODE_SET);
 }
 
 int pins_rename_set(const struct pins *pins, const char *from, const char *to)

@@ -49,6 +49,7 @@ void pins_close(struct pins *pins);
 
 /* All below return 0 or a negative errno.  `set` is the name of a folder in the pin folder. */
 
+/* One that is there already, and root's, gets the right mode and group. */
 int pins_make_set(const struct pins *pins, const char *set);
 int pins_rename_set(const struct pins *pins, const char *from, const char *to);
 

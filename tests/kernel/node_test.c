@@ -105,6 +105,25 @@ static void what_an_agent_left_goes_on_and_is_taken_over(void **state)
     stand_done(&stand);
 }
 
+static void another_group_gets_the_pins(void **state)
+{
+    struct stand stand;
+    struct node_config config;
+
+    (void)state;
+    stand_make(&stand);
+    config = stand_config(&stand);
+    stand_start(&stand, &config);
+    stand_leave(&stand);
+    config.group = STAND_GROUP + 1;
+    stand_start(&stand, &config);
+    assert_true(stand_status(&stand).took_over);
+    assert_access(stand.folder, 0750, STAND_GROUP + 1);
+    assert_access(stand_path(&stand, "v2"), 0750, STAND_GROUP + 1);
+    assert_access(stand_path(&stand, "v2/live"), 0640, STAND_GROUP + 1);
+    stand_done(&stand);
+}
+
 static void a_second_agent_is_told_of_the_first(void **state)
 {
     struct stand stand;
@@ -348,6 +367,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pins_are_roots_and_readable_by_the_group),
         cmocka_unit_test(what_an_agent_left_goes_on_and_is_taken_over),
+        cmocka_unit_test(another_group_gets_the_pins),
         cmocka_unit_test(a_second_agent_is_told_of_the_first),
         cmocka_unit_test(a_folder_that_is_not_only_roots_is_refused),
         cmocka_unit_test(nothing_is_mounted_over_files),
