@@ -117,12 +117,21 @@ int connect_from(const struct netns *ns, const char *destination, uint16_t port,
 
 int accept_flow(int listener, struct flow *ret_flow)
 {
+    int fd = accept_try(listener, ret_flow);
+
+    if (fd < 0)
+        fail_msg("accept: %s", strerror(errno));
+    return fd;
+}
+
+int accept_try(int listener, struct flow *ret_flow)
+{
     union address source, destination;
     socklen_t length = sizeof(source);
     int fd = accept4(listener, &source.any, &length, SOCK_CLOEXEC);
 
     if (fd < 0)
-        fail_msg("accept: %s", strerror(errno));
+        return -1;
     length = sizeof(destination);
     assert_int_equal(getsockname(fd, &destination.any, &length), 0);
     *ret_flow = flow_of(&source, &destination);

@@ -45,6 +45,9 @@ int connect_from(const struct netns *ns, const char *destination, uint16_t port,
 /* accept() and the tuple of the new socket, with the local end as the socket sees it. */
 int accept_flow(int listener, struct flow *ret_flow);
 
+/* Same for a listener that does not block: -1 when there is no connection. */
+int accept_try(int listener, struct flow *ret_flow);
+
 /* End a connection by RST, so that nothing lingers: both sockets reach CLOSE at once. */
 void reset(int *fd);
 

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-enum { ETH = 14, IP4 = 20, IP6 = 40, TCP = 20, BATCH = 64, WAIT_S = 3 };
+enum { ETH = 14, IP4 = 20, IP6 = 40, TCP = 20, BATCH = 64, WAIT_S = 3, SEND_TRIES = 1000 };
 
 static void put16(uint8_t *at, uint32_t value)
 {
@@ -148,13 +148,19 @@ void raw_send(int raw, const struct segment *segment)
     uint8_t frame[FRAME_MAX];
     size_t length = segment_build(segment, frame);
 
-    assert_int_equal(send(raw, frame, length, 0), length);
+    ssize_t sent = send(raw, frame, length, 0);
+
+    /* In a flood the device's queue may be full. */
+    for (int i = 0; sent < 0 && errno == ENOBUFS && i < SEND_TRIES; i++) {
+        (void)usleep(1000);
+        sent = send(raw, frame, length, 0);
+    }
+    assert_int_equal(sent, length);
 }
 
-/* Where the TCP header of an IPv4 or IPv6 frame is, if it is a SYN-ACK to this address and port;
- * else NULL. */
-static const uint8_t *as_syn_ack(const uint8_t *frame, size_t length, const char *address,
-                                 uint16_t port)
+/* Where the TCP header of an IPv4 or IPv6 frame is, if it is a SYN-ACK to this address; else NULL.
+ */
+static const uint8_t *as_syn_ack(const uint8_t *frame, size_t length, const char *address)
 {
     uint8_t bytes[16];
     int is_ip6 = strchr(address, ':') != NULL;
@@ -165,8 +171,6 @@ static const uint8_t *as_syn_ack(const uint8_t *frame, size_t length, const char
         (is_ip6 ? ip[6] : ip[9]) != 6)
         return NULL;
     if (memcmp(is_ip6 ? ip + 24 : ip + 16, bytes, is_ip6 ? 16 : 4) != 0)
-        return NULL;
-    if (tcp[2] << 8 != (port & 0xff00) || tcp[3] != (port & 0xff))
         return NULL;
     return (tcp[13] & (FLAG_SYN | FLAG_ACK)) == (FLAG_SYN | FLAG_ACK) ? tcp : NULL;
 }
@@ -182,11 +186,28 @@ uint32_t raw_wait_syn_ack(int raw, const char *address, uint16_t port)
 
         if (length < 0)
             break;
-        tcp = as_syn_ack(frame, (size_t)length, address, port);
-        if (tcp)
+        tcp = as_syn_ack(frame, (size_t)length, address);
+        if (tcp && (tcp[2] << 8 | tcp[3]) == port)
             return get32(tcp + 4);
     }
     fail_msg("no SYN-ACK to %s port %u", address, port);
+    return 0;
+}
+
+int raw_try_syn_ack(int raw, const char *address, uint16_t *ret_port, uint32_t *ret_seq)
+{
+    uint8_t frame[FRAME_MAX];
+    ssize_t length;
+
+    while ((length = recv(raw, frame, sizeof(frame), MSG_DONTWAIT)) >= 0) {
+        const uint8_t *tcp = as_syn_ack(frame, (size_t)length, address);
+
+        if (!tcp)
+            continue;
+        *ret_port = (uint16_t)(tcp[2] << 8 | tcp[3]);
+        *ret_seq = get32(tcp + 4);
+        return 1;
+    }
     return 0;
 }
 

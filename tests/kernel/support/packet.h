@@ -43,6 +43,9 @@ void raw_send(int raw, const struct segment *segment);
 /* Wait for the SYN-ACK to this address and port and return its sequence number. */
 uint32_t raw_wait_syn_ack(int raw, const char *address, uint16_t port);
 
+/* If a SYN-ACK to this address has come: takes it, and returns 1. */
+int raw_try_syn_ack(int raw, const char *address, uint16_t *ret_port, uint32_t *ret_seq);
+
 /* Tell the server's kernel that `address` is behind the device "near". */
 void raw_announce(const struct netns *server, const char *address);
 
