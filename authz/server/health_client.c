@@ -94,13 +94,14 @@ static grpc_channel *open_channel(const char *target)
 
 static grpc_byte_buffer *pack_request(const char *service)
 {
-    health_request message = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
+    health_request message;
     grpc_byte_buffer *buffer;
     char *name = str_dup(str_from(service)); /* the generated struct is not const-correct */
     grpc_slice slice;
 
     if (!name)
         return NULL;
+    grpc__health__v1__health_check_request__init(&message); /* nor is its initializer */
     message.service = name;
     slice = grpc_slice_malloc(grpc__health__v1__health_check_request__get_packed_size(&message));
     (void)grpc__health__v1__health_check_request__pack(&message, GRPC_SLICE_START_PTR(slice));
