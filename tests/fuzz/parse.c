@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From the bytes of a frame to the text of its signature.  The first byte says where they start:
- * with an Ethernet header, or with an IP header. */
+ * with an Ethernet header or (bit 0) with an IP header; and (bit 1) whether VXLAN is looked into,
+ * as the hooks do. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "parse.h"
+#include "parse_tunnel.h"
 #include "signature.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -31,6 +32,22 @@ static void check_text(const struct signature *signature)
     require(signature_pattern_matches(&pattern, signature));
 }
 
+static enum parse_result parse_hooked(const uint8_t *data, const uint8_t *end,
+                                      struct parse_packet *ret_packet)
+{
+    enum parse_result result = parse_syn_ethernet(data, end, ret_packet);
+
+    if (result != PARSE_UDP)
+        return result;
+    result = parse_datagram(ret_packet, PARSE_PORT_VXLAN);
+    require(result != PARSE_UDP);
+    if (result != PARSE_SYN)
+        return result;
+    require(ret_packet->seen & SYN_SEEN_TUNNEL);
+    require(ret_packet->ip == data + ret_packet->link_length);
+    return parse_check(ret_packet, (uint64_t)(end - ret_packet->ip));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct parse_packet packet;
@@ -42,8 +59,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size == 0)
         return 0;
-    result = data[0] & 1 ? parse_syn_ip(data + 1, data + size, &packet)
-                         : parse_syn_ethernet(data + 1, data + size, &packet);
+    if (data[0] & 1)
+        result = parse_syn_ip(data + 1, data + size, &packet);
+    else if (data[0] & 2)
+        result = parse_hooked(data + 1, data + size, &packet);
+    else
+        result = parse_syn_ethernet(data + 1, data + size, &packet);
     if (result != PARSE_SYN)
         return 0;
     parse_fill(&packet, &key, &record);
