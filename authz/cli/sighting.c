@@ -76,7 +76,8 @@ static void print_text(const char *source, const char *destination, const struct
 
         (void)printf("  %s  ", finding->signature);
         finding_print_label_text(finding);
-        (void)printf("  %s", match_kind_name(finding->match.kind));
+        if (finding->match.label)
+            (void)printf(" (%s)", match_kind_name(finding->match.kind));
         finding_print_path_text(finding);
         (void)printf(", by %s %" PRIu64 " ms ago", hook ? hook : "?", age_ms(finding->syn));
     }
