@@ -96,7 +96,8 @@ def licence_of(path):
     """The first line of a file, or of a script the line behind #!."""
     if re.search(r"\.[ch]$", path):
         kernel = "GPL-2.0-only OR BSD-2-Clause"  # what the kernel loads, and what it shares with us
-        licence = kernel if path.startswith(("bpf/prog/", "bpf/shared/")) or path.endswith(".bpf.c") else "Apache-2.0"
+        of_kernel = path.startswith(("bpf/prog/", "bpf/shared/", "bench/packet_floor")) or path.endswith(".bpf.c")
+        licence = kernel if of_kernel else "Apache-2.0"
         either = f"({licence}|{kernel})" if path.startswith(("bpf/host/", "tests/kernel/")) else licence
         return rf"/\* SPDX-License-Identifier: {either} \*/"
     if path.endswith(".proto"):
