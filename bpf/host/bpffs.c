@@ -154,8 +154,7 @@ int bpffs_prepare(const char *folder, gid_t group, struct diag *diag)
     return 0;
 }
 
-/* --- taking it away -----------------------------------------------------------------------------
- */
+/* --- taking it away --------------------------------------------------------------------------- */
 
 struct search {
     const char *folder;

@@ -14,28 +14,16 @@
 /* Early among the filters of a device, but not the first, and hardly anybody else's numbers. */
 enum { OUR_HANDLE = 0x53594e, OUR_PRIORITY = 7 };
 
-static struct bpf_tc_hook ingress_of(unsigned ifindex)
-{
-    return (struct bpf_tc_hook){
-        .sz = sizeof(struct bpf_tc_hook),
-        .ifindex = (int)ifindex,
-        .attach_point = BPF_TC_INGRESS,
-    };
-}
-
-static struct bpf_tc_opts our_filter(void)
-{
-    return (struct bpf_tc_opts){
-        .sz = sizeof(struct bpf_tc_opts),
-        .handle = OUR_HANDLE,
-        .priority = OUR_PRIORITY,
-    };
-}
+/* libbpf wants the padding of its structs to be zero, so they are declared, not returned. */
+#define INGRESS_OF(name, number)                                                                   \
+    LIBBPF_OPTS(bpf_tc_hook, name, .ifindex = (int)(number), .attach_point = BPF_TC_INGRESS)
+#define OUR_FILTER(name)                                                                           \
+    LIBBPF_OPTS(bpf_tc_opts, name, .handle = OUR_HANDLE, .priority = OUR_PRIORITY)
 
 static int set_filter(unsigned ifindex, int program, uint32_t flags, uint32_t *ret_program_id)
 {
-    struct bpf_tc_hook hook = ingress_of(ifindex);
-    struct bpf_tc_opts filter = our_filter();
+    INGRESS_OF(hook, ifindex);
+    OUR_FILTER(filter);
     int r;
 
     filter.prog_fd = program;
@@ -48,7 +36,7 @@ static int set_filter(unsigned ifindex, int program, uint32_t flags, uint32_t *r
 
 int clsact_attach(unsigned ifindex, int program, struct clsact *ret_clsact)
 {
-    struct bpf_tc_hook hook = ingress_of(ifindex);
+    INGRESS_OF(hook, ifindex);
     struct clsact clsact = {0};
     int r = bpf_tc_hook_create(&hook);
 
@@ -68,14 +56,13 @@ int clsact_replace(unsigned ifindex, int program, struct clsact *clsact)
 
 bool clsact_has(unsigned ifindex, const struct clsact *clsact)
 {
-    struct bpf_tc_hook hook = ingress_of(ifindex);
-    struct bpf_tc_opts filter = our_filter();
+    INGRESS_OF(hook, ifindex);
+    OUR_FILTER(filter);
 
     return bpf_tc_query(&hook, &filter) == 0 && filter.prog_id == clsact->program_id;
 }
 
-/* --- is the qdisc used by anybody else? ---------------------------------------------------------
- */
+/* --- is the qdisc used by anybody else? ------------------------------------------------------- */
 
 /* Sends the question for all filters of one side. */
 static int ask_for_filters(int fd, unsigned ifindex, uint32_t side)
@@ -103,7 +90,7 @@ static bool answer_has_filters(int fd)
 
     for (;;) {
         ssize_t length = recv(fd, answer, sizeof(answer), 0);
-        const struct nlmsghdr *message = (const struct nlmsghdr *)answer;
+        struct nlmsghdr *message = (struct nlmsghdr *)answer; /* NLMSG_NEXT() takes no const */
 
         if (length <= 0)
             return true;
@@ -130,8 +117,8 @@ static bool side_has_filters(unsigned ifindex, uint32_t side)
 
 void clsact_detach(unsigned ifindex, const struct clsact *clsact)
 {
-    struct bpf_tc_hook hook = ingress_of(ifindex);
-    struct bpf_tc_opts filter = our_filter();
+    INGRESS_OF(hook, ifindex);
+    OUR_FILTER(filter);
 
     if (!clsact_has(ifindex, clsact))
         return;

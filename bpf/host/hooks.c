@@ -14,8 +14,7 @@
 /* Of Linux 6.6; Debian's header is older. */
 enum { ATTACH_TCX_INGRESS = 46 };
 
-/* --- links --------------------------------------------------------------------------------------
- */
+/* --- links ------------------------------------------------------------------------------------ */
 
 static int create_link(int program, int target, int attach_type, uint32_t flags)
 {
@@ -62,8 +61,7 @@ static enum hook_health check_link(const struct hook_place *place, int fd)
     return info.xdp.ifindex == place->ifindex ? HOOK_ATTACHED : HOOK_DETACHED; /* tcx: the same */
 }
 
-/* --- either -------------------------------------------------------------------------------------
- */
+/* --- either ----------------------------------------------------------------------------------- */
 
 int hook_attach(const struct hook_place *place, int cgroup_fd, int program,
                 struct hook_link *ret_link)

@@ -74,8 +74,7 @@ static int write_maps(const struct capture_maps *maps, const struct local_captur
     return r < 0 ? r : filters_write(&filters, &on, maps, diag);
 }
 
-/* --- where they do it ---------------------------------------------------------------------------
- */
+/* --- where they do it ------------------------------------------------------------------------- */
 
 /* A BTF tracepoint is opened by the raw call.  The link holds the program. */
 static int attach_tracker(struct local_capture *capture, unsigned copy, struct diag *diag)

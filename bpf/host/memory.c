@@ -41,8 +41,7 @@ uint64_t memory_of_maps(const struct capture_maps *maps)
     return bytes;
 }
 
-/* --- the limit ----------------------------------------------------------------------------------
- */
+/* --- the limit -------------------------------------------------------------------------------- */
 
 struct hierarchy {
     bool is_v2;

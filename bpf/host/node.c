@@ -153,8 +153,10 @@ static int go_over(struct node *node, const struct map_set *before, const struct
     if (r < 0 || !before)
         return r;
     set_name_format(before->name, old_set);
-    if (!node_shares_live(node, before))
+    if (!node_shares_live(node, before)) {
         sleep_ms(READERS_FOLLOW_MS);
+        (void)node_end_set(&node->pins, old_set); /* for a reader that has not followed */
+    }
     node_renew_hooks(node, old_set);
     node_remove_others(node, sets);
     return node_write_settings(node, false, diag);
@@ -246,8 +248,7 @@ int node_start(const struct node_config *config, struct node **ret_node, struct 
     return 0;
 }
 
-/* --- while it runs ------------------------------------------------------------------------------
- */
+/* --- while it runs ---------------------------------------------------------------------------- */
 
 int node_reconfigure(struct node *node, const struct node_config *config, struct diag *diag)
 {
@@ -335,8 +336,7 @@ void node_leave(struct node *node)
     node_free(node);
 }
 
-/* --- how it is ----------------------------------------------------------------------------------
- */
+/* --- how it is -------------------------------------------------------------------------------- */
 
 static void show(const struct site *site, struct node_hook *shown)
 {

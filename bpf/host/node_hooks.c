@@ -32,8 +32,7 @@ bool node_allows(const struct node *node, enum node_hook_kind kind)
     }
 }
 
-/* --- programs -----------------------------------------------------------------------------------
- */
+/* --- programs --------------------------------------------------------------------------------- */
 
 static bool needs(const struct node *node, enum object object)
 {
@@ -75,8 +74,7 @@ int node_load_programs(struct node *node, struct diag *diag)
     return 0;
 }
 
-/* --- hooks of an agent before us ----------------------------------------------------------------
- */
+/* --- hooks of an agent before us -------------------------------------------------------------- */
 
 struct adoption {
     struct node *node;
@@ -166,8 +164,7 @@ void node_renew_hooks(struct node *node, const char *old_set)
     }
 }
 
-/* --- attaching and detaching --------------------------------------------------------------------
- */
+/* --- attaching and detaching ------------------------------------------------------------------ */
 
 /* Returns 0 or a negative errno; what is new about it is counted. */
 static int try_kind(struct node *node, struct site *site, enum node_hook_kind kind)

@@ -33,8 +33,7 @@ static unsigned short type_of(const struct present *present, unsigned ifindex)
     return 0;
 }
 
-/* --- what is wanted -----------------------------------------------------------------------------
- */
+/* --- what is wanted --------------------------------------------------------------------------- */
 
 /* Of sites that are not there the name decides.  A hook of a kind that is not wanted any more is
  * another site, so that the new one can be attached before it goes. */
@@ -136,8 +135,7 @@ static void want_cgroups(struct node *node)
         want_cgroup(node, node->host.has_cgroup2 ? root : "cgroup2");
 }
 
-/* --- and what is not ----------------------------------------------------------------------------
- */
+/* --- and what is not -------------------------------------------------------------------------- */
 
 static void forget(struct sites *sites, size_t index)
 {
@@ -191,8 +189,7 @@ void node_reconcile(struct node *node)
     node_tell_state(node);
 }
 
-/* --- what came of it ----------------------------------------------------------------------------
- */
+/* --- what came of it -------------------------------------------------------------------------- */
 
 /* The first thing that attaching said; a device whose XDP is taken was not even tried. */
 static int refusal_of(const struct site *site)

@@ -88,8 +88,7 @@ static void skeleton_done(struct skeleton *skeleton)
         skeleton->destroy(skeleton->self);
 }
 
-/* --- maps ---------------------------------------------------------------------------------------
- */
+/* --- maps ------------------------------------------------------------------------------------- */
 
 /* The descriptor outlives the object that it was made by. */
 static int duplicate(int fd)
@@ -219,8 +218,7 @@ int objects_make_maps(const struct map_sizes *sizes, struct capture_maps *maps, 
     return r < 0 ? load_error(diag, r) : 0;
 }
 
-/* --- programs -----------------------------------------------------------------------------------
- */
+/* --- programs --------------------------------------------------------------------------------- */
 
 /* `pending_before` is `pending` itself where nothing was replaced. */
 static int give_maps(const struct skeleton *skeleton, const struct capture_maps *maps)

@@ -37,8 +37,7 @@ static struct path path_of(const struct pins *pins, const char *set, const char 
     return path;
 }
 
-/* --- whose it is --------------------------------------------------------------------------------
- */
+/* --- whose it is ------------------------------------------------------------------------------ */
 
 /* Is the descriptor the folder that has the name now? */
 static bool is_at(int fd, const char *path)
@@ -139,8 +138,7 @@ void pins_close(struct pins *pins)
     pins->lock = -1;
 }
 
-/* --- what is in it ------------------------------------------------------------------------------
- */
+/* --- what is in it ---------------------------------------------------------------------------- */
 
 int pins_make_set(const struct pins *pins, const char *set)
 {
@@ -211,8 +209,7 @@ int pins_get(const struct pins *pins, const char *set, const char *name)
     return r < 0 ? -errno : r;
 }
 
-/* --- going through it ---------------------------------------------------------------------------
- */
+/* --- going through it ------------------------------------------------------------------------- */
 
 /* All names first, since whoever visits them may remove them. */
 struct names {

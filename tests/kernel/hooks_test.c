@@ -181,9 +181,8 @@ static bool has_clsact(void)
 /* Somebody else's filter on one side. */
 static void add_filter(unsigned ifindex, enum bpf_tc_attach_point side, int program)
 {
-    struct bpf_tc_hook hook = {.sz = sizeof(hook), .ifindex = (int)ifindex, .attach_point = side};
-    struct bpf_tc_opts filter = {
-        .sz = sizeof(filter), .handle = 1, .priority = 9, .prog_fd = program};
+    LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = side);
+    LIBBPF_OPTS(bpf_tc_opts, filter, .handle = 1, .priority = 9, .prog_fd = program);
 
     assert_int_equal(bpf_tc_attach(&hook, &filter), 0);
 }
