@@ -67,7 +67,9 @@ static int make_parents(const char *folder)
     (void)snprintf(path, sizeof(path), "%s", folder);
     for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        if (mkdir(path, MODE_PARENT) < 0 && errno != EEXIST)
+        if (mkdir(path, MODE_PARENT) == 0)
+            (void)chmod(path, MODE_PARENT); /* readers must get through, whatever the umask is */
+        else if (errno != EEXIST)
             return -errno;
         *slash = '/';
     }
@@ -122,6 +124,15 @@ static int mount_own(const char *folder, struct diag *diag)
     return diag_set(diag, r, "%s: cannot mount a BPF file system: %s", folder, strerror(-r));
 }
 
+/* Other programs have their pins there, and its mode is their business. */
+static bool is_hosts_root(const char *folder)
+{
+    struct stat found, host;
+
+    return stat(folder, &found) == 0 && stat("/sys/fs/bpf", &host) == 0 &&
+           found.st_dev == host.st_dev && found.st_ino == host.st_ino;
+}
+
 static int check_path(const char *folder, struct diag *diag)
 {
     if (folder[0] != '/')
@@ -130,6 +141,11 @@ static int check_path(const char *folder, struct diag *diag)
         return diag_set(diag, -ENAMETOOLONG,
                         "the path of the folder for pins has more than %d bytes",
                         BPFFS_PATH_MAX - 1);
+    if (is_hosts_root(folder))
+        return diag_set(diag, -EINVAL,
+                        "%s is the host's BPF file system, which others use as well; name a folder "
+                        "in it, such as /sys/fs/bpf/synauthz",
+                        folder);
     return 0;
 }
 

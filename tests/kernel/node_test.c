@@ -196,6 +196,63 @@ static void nothing_is_mounted_over_files(void **state)
     stand_done(&stand);
 }
 
+/* Its mode is not ours to change; a folder in it is. */
+static void the_hosts_own_file_system_is_left_alone(void **state)
+{
+    struct stand stand;
+    struct node_config config;
+    struct diag diag = {.text = ""};
+    struct stat before;
+    unsigned removed;
+
+    (void)state;
+    stand_make(&stand);
+    assert_int_equal(mount("none", "/sys/fs/bpf", "bpf", 0, "mode=0755"), 0);
+    before = stat_of("/sys/fs/bpf");
+    config = stand_config(&stand);
+    config.pin_dir = "/sys/fs/bpf";
+    assert_int_equal(stand_try_start(&stand, &config, &diag), -EINVAL);
+    assert_says(&diag, "/sys/fs/bpf/synauthz");
+    config.pin_dir = "/sys/fs/bpf/a/folder";
+    stand_start_quietly(&stand, &config);
+    assert_access("/sys/fs/bpf/a", 0755, 0);
+    assert_access("/sys/fs/bpf/a/folder", 0750, STAND_GROUP);
+    assert_access("/sys/fs/bpf/a/folder/v2/live", 0640, STAND_GROUP);
+    stand_leave(&stand);
+    assert_int_equal(node_cleanup(config.pin_dir, &removed, &diag), 0);
+    assert_int_equal(access(config.pin_dir, F_OK), -1);
+    assert_int_equal(stat_of("/sys/fs/bpf").st_mode, before.st_mode);
+    assert_int_equal(rmdir("/sys/fs/bpf/a"), 0);
+    assert_int_equal(umount("/sys/fs/bpf"), 0);
+    stand_done(&stand);
+}
+
+static void parents_let_readers_through(void **state)
+{
+    struct stand stand;
+    struct node_config config;
+    struct diag diag = {.text = ""};
+    char parent[80], folder[96];
+    unsigned removed;
+    mode_t before;
+
+    (void)state;
+    stand_make(&stand);
+    (void)snprintf(parent, sizeof(parent), "%s/a", stand.top);
+    (void)snprintf(folder, sizeof(folder), "%s/b", parent);
+    config = stand_config(&stand);
+    config.pin_dir = folder;
+    before = umask(077);
+    stand_start_quietly(&stand, &config);
+    (void)umask(before);
+    assert_access(parent, 0755, 0);
+    assert_access(folder, 0750, STAND_GROUP);
+    stand_leave(&stand);
+    assert_int_equal(node_cleanup(folder, &removed, &diag), 0);
+    assert_int_equal(rmdir(parent), 0);
+    stand_done(&stand);
+}
+
 /* A bpffs that others mounted, and a lock that somebody else made first. */
 static void a_squatted_lock_is_refused(void **state)
 {
@@ -371,6 +428,8 @@ int main(void)
         cmocka_unit_test(a_second_agent_is_told_of_the_first),
         cmocka_unit_test(a_folder_that_is_not_only_roots_is_refused),
         cmocka_unit_test(nothing_is_mounted_over_files),
+        cmocka_unit_test(the_hosts_own_file_system_is_left_alone),
+        cmocka_unit_test(parents_let_readers_through),
         cmocka_unit_test(a_squatted_lock_is_refused),
         cmocka_unit_test(foreign_pins_are_not_taken_over),
         cmocka_unit_test(maps_whose_trackers_ended_are_not_taken_over),
