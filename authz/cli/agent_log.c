@@ -22,24 +22,28 @@ void agent_log_start(const struct node_config *config, const struct node_status 
 
 /* --- hooks ------------------------------------------------------------------------------------ */
 
-static bool is_attached_among(const struct node_hook *hooks, size_t count,
-                              const struct node_hook *wanted)
+static const struct node_hook *find_hook(const struct node_hook *hooks, size_t count,
+                                         const struct node_hook *like)
 {
     for (size_t i = 0; i < count; i++)
-        if (hooks[i].attached && hooks[i].kind == wanted->kind &&
-            strcmp(hooks[i].target, wanted->target) == 0)
-            return true;
-    return false;
+        if (hooks[i].kind == like->kind && strcmp(hooks[i].target, like->target) == 0)
+            return &hooks[i];
+    return NULL;
 }
 
+/* Where nothing is attached, `why` says what is in the way, and in most cases what stands in for
+ * it; what makes the node not ready is said with that. */
 static void say_new_hooks(const struct agent_log *log, const struct node_status *status)
 {
     for (size_t i = 0; i < status->hook_count; i++) {
         const struct node_hook *hook = &status->hooks[i];
+        const struct node_hook *before = find_hook(log->hooks, log->hook_count, hook);
 
-        if (hook->attached && !is_attached_among(log->hooks, log->hook_count, hook))
+        if (hook->attached && !(before && before->attached))
             oplog_info("capturing on %s with %s: %s", hook->target, NODE_HOOK_NAMES[hook->kind],
                        hook->why);
+        else if (!hook->attached && !before && status->ready)
+            oplog_info("not capturing on %s: %s", hook->target, hook->why);
     }
 }
 
@@ -49,7 +53,7 @@ static void say_lost_hooks(const struct agent_log *log, const struct node_status
     if (status->device_losses != log->device_losses)
         return;
     for (size_t i = 0; i < log->hook_count; i++)
-        if (!is_attached_among(status->hooks, status->hook_count, &log->hooks[i]))
+        if (log->hooks[i].attached && !find_hook(status->hooks, status->hook_count, &log->hooks[i]))
             oplog_info("not capturing on %s with %s any more", log->hooks[i].target,
                        NODE_HOOK_NAMES[log->hooks[i].kind]);
 }
@@ -61,20 +65,30 @@ static void keep_hooks(struct agent_log *log, const struct node_status *status)
 
     if (!hooks)
         return;
+    if (status->hook_count)
+        memcpy(hooks, status->hooks, status->hook_count * sizeof(*hooks));
     log->hooks = hooks;
-    log->hook_count = 0;
-    for (size_t i = 0; i < status->hook_count; i++)
-        if (status->hooks[i].attached)
-            hooks[log->hook_count++] = status->hooks[i];
+    log->hook_count = status->hook_count;
     log->device_losses = status->device_losses;
+}
+
+static size_t count_attached(const struct node_status *status)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < status->hook_count; i++)
+        count += status->hooks[i].attached;
+    return count;
 }
 
 /* --- readiness -------------------------------------------------------------------------------- */
 
 static void say_readiness(const struct agent_log *log, const struct node_status *status)
 {
+    size_t attached = count_attached(status);
+
     if (status->ready && !log->has_been_ready)
-        oplog_info("ready, %zu hook%s attached", log->hook_count, log->hook_count == 1 ? "" : "s");
+        oplog_info("ready, %zu hook%s attached", attached, attached == 1 ? "" : "s");
     else if (status->ready && !log->is_ready)
         oplog_info("ready again");
     else if (!status->ready && !log->has_been_ready && !log->has_said_why_not)

@@ -15,7 +15,7 @@
 
 /* What was said last; zeroed at the start. */
 struct agent_log {
-    struct node_hook *hooks; /* owned: those that were attached */
+    struct node_hook *hooks; /* owned */
     size_t hook_count;
     uint64_t device_losses;
     bool has_been_ready, is_ready, has_said_why_not;

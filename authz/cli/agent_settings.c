@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent_settings.h"
 
-#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "listener.h"
+#include "options_changed.h"
 #include "pin_reader.h"
 #include "privileges.h"
 
@@ -268,39 +266,12 @@ void agent_settings_freeze(const struct agent_settings *running, struct agent_se
     node->max_live = running->node.max_live;
 }
 
-static bool texts_differ(const char *a, const char *b)
-{
-    return a && b ? strcmp(a, b) != 0 : a != b;
-}
-
-static bool values_differ(const struct option_spec *spec, const struct agent_options *a,
-                          const struct agent_options *b)
-{
-    const char *left = (const char *)a + spec->offset, *right = (const char *)b + spec->offset;
-
-    if (spec->kind == OPTION_TEXT)
-        return texts_differ(*(const char *const *)(const void *)left,
-                            *(const char *const *)(const void *)right);
-    assert(spec->kind == OPTION_NUMBER || spec->kind == OPTION_CHOICE);
-    return memcmp(left, right, spec->kind == OPTION_NUMBER ? sizeof(uint64_t) : sizeof(unsigned)) !=
-           0;
-}
-
-static const char *const FROZEN[] = {"pin-dir",     "group",    "capture",    "tracking",
-                                     "max-pending", "max-live", "socket-dir", "admin"};
-
 const char *agent_settings_frozen(const struct agent_options *running,
                                   const struct agent_options *wanted, char *buffer, size_t size)
 {
-    size_t used = 0;
+    static const char *const LIVE[] = {"interface",  "port",     "prefix",    "cgroup",
+                                       "vxlan-port", "syn-rate", "node-hops", "captured-seconds",
+                                       NULL};
 
-    buffer[0] = '\0';
-    for (size_t i = 0; i < OPTION_COUNT(FROZEN) && used < size; i++) {
-        const struct option_spec *spec = option_find(&AGENT_OPTIONS, str_from(FROZEN[i]));
-
-        if (values_differ(spec, running, wanted))
-            used += (size_t)snprintf(buffer + used, size - used, "%s--%s", used ? ", " : "",
-                                     spec->name);
-    }
-    return buffer;
+    return options_changed(&AGENT_OPTIONS, LIVE, running, wanted, buffer, size);
 }

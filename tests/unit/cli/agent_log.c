@@ -95,6 +95,15 @@ static const struct {
      .device_losses = 1,
      .hooks = {TCX("eth1")},
      .lines = "synauthz: not capturing on eth0 with tcx any more\n"},
+    {.ready = true, /* something else stands in for it */
+     .device_losses = 1,
+     .hooks = {TCX("eth1"), NONE("eth2")},
+     .lines = "synauthz: not capturing on eth2: gone\n"},
+    {.ready = true, .device_losses = 1, .hooks = {TCX("eth1"), NONE("eth2")}, .lines = ""},
+    {.ready = true,
+     .device_losses = 1,
+     .hooks = {TCX("eth1"), XDP("eth2")},
+     .lines = "synauthz: capturing on eth2 with xdp: good\n"},
 };
 
 static void each_change_is_a_line(void **state)
