@@ -434,6 +434,9 @@ static void record_is_there_when_accept_returns_under_load(void **state)
     assert_int_equal(watch_counter(&scene.watch, COUNTER_PROMOTED), LOAD_CONNECTIONS);
     assert_in_range(watch_counter(&scene.watch, COUNTER_LIVE_DELETED),
                     LOAD_CONNECTIONS - UNSEEN_CLOSES_MAX, LOAD_CONNECTIONS);
+    assert_in_range(watch_counter(&scene.watch, COUNTER_LIVE_DELETE_MISS), 0, UNSEEN_CLOSES_MAX);
+    assert_int_equal(watch_counter(&scene.watch, COUNTER_LIVE_STORED), LOAD_CONNECTIONS);
+    assert_int_equal(watch_counter(&scene.watch, COUNTER_PENDING_TAKEN), LOAD_CONNECTIONS);
     assert_int_equal(watch_counter(&scene.watch, COUNTER_PROMOTE_SHARED), 0);
     scene_done(&scene);
 }
