@@ -87,8 +87,8 @@ static const struct option_spec SPECS[] = {
     {.name = "require-capture",
      .kind = OPTION_FLAG,
      .offset = AT(require_capture),
-     .help = "health is NOT_SERVING while there is no capture; without\n"
-             "this it is SERVING, and policies see `unavailable`"},
+     .help = "health is NOT_SERVING while capture is missing or not\n"
+             "looked after (else it is SERVING with and without)"},
     {.name = "on-fault",
      .kind = OPTION_CHOICE,
      .value = "error|policy",

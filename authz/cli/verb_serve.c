@@ -123,6 +123,7 @@ static void run_until_told(struct serve *serve)
     do {
         beat_now(&serve->metrics.loop);
         follow_capture(serve);
+        signals.revents = 0; /* as poll() leaves it when it fails */
         (void)poll(&signals, 1, BEAT_EVERY_MS);
     } while (!signals.revents || on_signal(serve));
     (void)notify_send("STOPPING=1");
