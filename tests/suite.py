@@ -208,7 +208,7 @@ def part_unit(tally):
 
 
 # Of the tests in tests/kernel those that make no connection; the others are the part `capture`.
-WITHOUT_CONNECTIONS = "^kernel/(frames|seal)_test$"
+WITHOUT_CONNECTIONS = "^kernel/(captured|frames|limiter|seal|tunnels)_test$"
 
 
 def part_bpf(tally):

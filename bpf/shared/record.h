@@ -162,8 +162,7 @@ _Static_assert(sizeof(struct captured_entry) == 160, "layout of captured_entry")
  * established and when it ends.  For counting only (SYN_CONFLICT, SYN_ON_LIVE,
  * PROMOTE_ISN_MISMATCH): sources that meet in a cell, and CPUs that write it at once, cost a count.
  */
-#define LAST_ISN_CELLS 16384 /* 128 KiB, most of them in a cache: a SYN pays for finding its cell  \
-                              */
+#define LAST_ISN_CELLS 16384 /* 128 KiB: mostly in a cache */
 struct last_isn {
     __u32 isn;
     __u32 tag; /* rest of the hash of source and port, never 0 in use; lowest bit: it is live */
