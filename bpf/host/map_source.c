@@ -271,31 +271,26 @@ static int is_captured(const struct map_source *source, const struct flow *flow)
     return errno == ENOENT ? 0 : -errno;
 }
 
-static struct syn_answer explain_absence(const struct map_source *source, const struct flow *flow,
-                                         const struct capture_meta *meta)
+static struct syn_answer explain_absence(const struct map_source *source, const struct flow *flow)
 {
+    struct capture_meta meta;
     int captured = is_captured(source, flow);
 
-    if (captured < 0)
+    if (captured < 0 || capture_meta_read(&source->maps, &meta) < 0)
         return answer_fault();
     if (!captured)
         return answer_missing(SYN_REASON_FILTERED);
-    return answer_missing(meta->full_ns ? SYN_REASON_MAP_FULL : SYN_REASON_NOT_SEEN);
+    return answer_missing(meta.full_ns ? SYN_REASON_MAP_FULL : SYN_REASON_NOT_SEEN);
 }
 
-/* Whether capture has ended is asked last, so that it had not when the entry was read. */
 static void lookup(const struct syn_source *base, const struct flow *flow,
                    struct syn_answer *ret_answer)
 {
     const struct map_source *source = (const struct map_source *)base;
     const struct tuple_key key = tuple_key_from_flow(flow);
-    struct capture_meta meta;
-    bool found = (source->tracked ? find_tracked : find_untracked)(source, &key, ret_answer);
 
-    if (capture_meta_read(&source->maps, &meta) < 0 || meta.state == CAPTURE_ENDED)
-        *ret_answer = answer_fault();
-    else if (!found)
-        *ret_answer = explain_absence(source, flow, &meta);
+    if (!(source->tracked ? find_tracked : find_untracked)(source, &key, ret_answer))
+        *ret_answer = explain_absence(source, flow);
 }
 
 static void source_free(struct syn_source *base)

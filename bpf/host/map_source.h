@@ -9,8 +9,9 @@
  * answers `captured` for as long as capture_config.captured_ms says.  One set of maps is the one or
  * the other, never both.
  *
- * Torn reads are detected (record.h) and retried three times, then are `unavailable`; and so is
- * everything once capture has ended (CAPTURE_ENDED). */
+ * Torn reads are detected (record.h) and retried three times, then are `unavailable`.  Whether the
+ * entries are kept true is not asked here: they are where the programs are our own, and
+ * pin_source.h asks where they are an agent's. */
 #ifndef MAP_SOURCE_H
 #define MAP_SOURCE_H
 

@@ -7,16 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
-#include "memory.h"
+#include "map_memory.h"
 #include "node_private.h"
 #include "oplog.h"
-
-/* Readers look twice a second for a set that has appeared (pin_source.h). */
-enum { READERS_FOLLOW_MS = 1500 };
 
 static void node_free(struct node *node)
 {
@@ -132,13 +128,6 @@ static int pin_all(struct node *node, struct diag *diag)
     return 0;
 }
 
-static void sleep_ms(unsigned ms)
-{
-    const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
-
-    (void)nanosleep(&time, NULL);
-}
-
 /* From the set before, if there is one, to a new one. */
 static int go_over(struct node *node, const struct map_set *before, const struct map_sets *sets,
                    struct diag *diag)
@@ -154,8 +143,8 @@ static int go_over(struct node *node, const struct map_set *before, const struct
         return r;
     set_name_format(before->name, old_set);
     if (!node_shares_live(node, before)) {
-        sleep_ms(READERS_FOLLOW_MS);
-        (void)node_end_set(&node->pins, old_set); /* for a reader that has not followed */
+        (void)node_end_set(&node->pins, old_set);
+        node_wait_for_readers();
     }
     node_renew_hooks(node, old_set);
     node_remove_others(node, sets);
@@ -222,8 +211,8 @@ static int start(struct node *node, const struct node_config *config, struct dia
 
 static void check_memory(struct node *node)
 {
-    node->map_bytes = memory_of_maps(&node->maps);
-    node->memory_limit = memory_limit();
+    node->map_bytes = map_memory_used(&node->maps);
+    node->memory_limit = map_memory_limit();
     if (node->memory_limit && node->map_bytes > node->memory_limit / 2)
         oplog_error("the maps take %llu bytes of the %llu that the control group allows; allow "
                     "fewer pending SYNs or live connections, or raise the limit",

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cleanup.h"
 #include "node_private.h"
@@ -14,6 +15,7 @@ struct cleanup {
     struct pins *pins;
     const char *set;
     unsigned *removed;
+    bool ended; /* there was a set that readers may have */
 };
 
 struct owner {
@@ -21,8 +23,7 @@ struct owner {
     uint32_t pid; /* 0: not known */
 };
 
-/* --- who is there -------------------------------------------------------------------------------
- */
+/* --- who is there ----------------------------------------------------------------------------- */
 
 static int on_set_to_ask(const char *name, void *context)
 {
@@ -54,15 +55,21 @@ int node_say_busy(const char *pin_dir, struct diag *diag)
                     pin_dir, owner.pid);
 }
 
-/* --- taking it away -----------------------------------------------------------------------------
- */
+/* --- taking it away --------------------------------------------------------------------------- */
 
 /* All layouts begin alike: magic, layout, reader's layout, state. */
 enum { STATE_OFFSET = 12 };
 _Static_assert(offsetof(struct capture_meta, state) == STATE_OFFSET, "the same in all layouts");
 
-/* Readers stop believing before anything is taken from them. */
-static int end_set(const struct pins *pins, const char *set)
+void node_wait_for_readers(void)
+{
+    const struct timespec notice = {.tv_sec = PIN_NOTICE_MS / 1000,
+                                    .tv_nsec = PIN_NOTICE_MS % 1000 * 1000000L};
+
+    (void)nanosleep(&notice, NULL);
+}
+
+int node_end_set(const struct pins *pins, const char *set)
 {
     CLEANUP(closep) int fd = pins_get(pins, set, "meta");
     CLEANUP(freep) unsigned char *value = NULL;
@@ -89,9 +96,12 @@ static bool is_set(const char *name)
 
 static int on_set_to_end(const char *name, void *context)
 {
-    const struct cleanup *cleanup = context;
+    struct cleanup *cleanup = context;
 
-    return is_set(name) ? end_set(cleanup->pins, name) : 0;
+    if (!is_set(name))
+        return 0;
+    cleanup->ended = true;
+    return node_end_set(cleanup->pins, name);
 }
 
 /* Trackers cannot be detached by force; they go with their last pin. */
@@ -126,6 +136,8 @@ static int remove_all(struct pins *pins, unsigned *removed)
     struct cleanup cleanup = {.pins = pins, .removed = removed};
     int r = pins_each(pins, NULL, on_set_to_end, &cleanup);
 
+    if (cleanup.ended)
+        node_wait_for_readers();
     if (r == 0)
         r = pins_each(pins, NULL, on_set_to_remove, &cleanup);
     if (r == 0)

@@ -131,6 +131,12 @@ void node_tell_state(struct node *node);
 /* Sets a message that names the agent whose folder this is.  Returns -EBUSY. */
 int node_say_busy(const char *pin_dir, struct diag *diag);
 
+/* Before anything is taken from readers of a set: tell them that it has ended, and wait until all
+ * have taken note.  A set that does not say what it is has no readers.  Returns 0 or a negative
+ * errno. */
+int node_end_set(const struct pins *pins, const char *set);
+void node_wait_for_readers(void);
+
 /* --- node_pins.c: what outlives the agent --- */
 
 int node_pin_all(struct node *node);

@@ -164,8 +164,7 @@ int node_choose_set(struct node *node, const struct map_sets *sets, struct diag 
     return 0;
 }
 
-/* --- connections that are live ------------------------------------------------------------------
- */
+/* --- connections that are live ---------------------------------------------------------------- */
 
 static bool is_same_map(int a, int b)
 {
@@ -219,8 +218,7 @@ int node_carry(struct node *node, const struct map_set *from, struct diag *diag)
     return 0;
 }
 
-/* --- the end of it ------------------------------------------------------------------------------
- */
+/* --- the end of it ---------------------------------------------------------------------------- */
 
 int node_publish(struct node *node, const struct map_sets *sets, struct diag *diag)
 {
@@ -271,8 +269,7 @@ void node_forget_before(struct node *node)
     (void)pins_remove(&node->pins, node->set, CAPTURE_MAP_NAMES[MAP_PENDING_BEFORE]);
 }
 
-/* --- what programs are told ---------------------------------------------------------------------
- */
+/* --- what programs are told ------------------------------------------------------------------- */
 
 static uint32_t calm_syns(const struct node *node)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What things in the pin folder are called, beyond sets (set_name.h) and maps (CAPTURE_MAP_NAMES):
- * for the agent that makes them and for those who read. */
+/* What the agent and those who read its pins agree on, beyond layouts (record.h): what things in
+ * the pin folder are called, beside sets (set_name.h) and maps (CAPTURE_MAP_NAMES), and how a set
+ * ends. */
 #ifndef PIN_NAMES_H
 #define PIN_NAMES_H
 
@@ -10,5 +11,10 @@
 
 /* In the pin folder: a folder that is open to root only; who watches holds a lock on it. */
 #define PIN_LOCK_WATCH "lock-watch"
+
+/* Whoever ends a set says so in its meta (CAPTURE_ENDED), and then waits for so long before
+ * anything is taken away.  A reader believes for a shorter time what it saw in meta, so that its
+ * look-ups need not ask each time. */
+enum { PIN_BELIEVED_MS = 1000, PIN_NOTICE_MS = 1500 };
 
 #endif

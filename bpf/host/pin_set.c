@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "map_source.h"
+#include "pin_names.h"
 
 enum { OPEN_ATTEMPTS = 3 };
 
@@ -32,22 +34,41 @@ uint64_t pin_set_age_ns(uint64_t time_ns)
     return now_ns > time_ns ? now_ns - time_ns : 0;
 }
 
+/* Coarse, since it is asked for each look-up; and not stopped by anything but sleep, when nothing
+ * else happens either. */
+static uint64_t now_ms(void)
+{
+    struct timespec now = {0};
+
+    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now); /* cannot fail: since 2.6.32 */
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 void pin_set_judge(struct pin_set *set, const struct pin_sight *sight)
 {
+    uint64_t begun_ms = now_ms();
     bool is_there = sight && sight->id == set->id;
 
     if (capture_meta_read(&set->maps, &set->meta) < 0)
         set->meta.state = CAPTURE_ENDED;
-    atomic_store(&set->needs_beats, !is_there || (set->meta.tracked && !sight->tracker_is_pinned));
+    atomic_store(&set->needs_beats, !is_there || set->meta.state == CAPTURE_ENDED ||
+                                        (set->meta.tracked && !sight->tracker_is_pinned));
+    atomic_store(&set->judged_ms, begun_ms);
+}
+
+static bool is_judgement_good(const struct pin_set *set)
+{
+    return !atomic_load_explicit(&set->needs_beats, memory_order_acquire) &&
+           now_ms() - atomic_load_explicit(&set->judged_ms, memory_order_acquire) < PIN_BELIEVED_MS;
 }
 
 bool pin_set_is_kept_true(const struct pin_set *set)
 {
     struct capture_meta meta; /* set->meta is not for all threads */
 
-    if (!atomic_load_explicit(&set->needs_beats, memory_order_relaxed))
+    if (is_judgement_good(set))
         return true;
-    return capture_meta_read(&set->maps, &meta) == 0 &&
+    return capture_meta_read(&set->maps, &meta) == 0 && meta.state != CAPTURE_ENDED &&
            pin_set_age_ns(meta.heartbeat_ns) <= BEAT_LATE_NS;
 }
 

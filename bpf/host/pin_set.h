@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One set of maps in use by a server, and whether its entries can still be believed (pin_source.h
- * says when).  Opened, judged and closed by one thread; is_kept_true() is for all. */
+ * says when).  Opened, judged and closed by one thread; pin_set_is_kept_true() is for all. */
 #ifndef PIN_SET_H
 #define PIN_SET_H
 
@@ -15,7 +15,8 @@ struct pin_set {
     struct capture_maps maps;
     struct capture_meta meta; /* as of the last pin_set_judge() */
     struct syn_source *source;
-    atomic_bool needs_beats; /* only a living agent holds its programs */
+    atomic_bool needs_beats;        /* only a living agent holds its programs */
+    atomic_uint_fast64_t judged_ms; /* when it was judged last; on a clock of its own */
 };
 
 void pin_set_init(struct pin_set *set);
@@ -31,7 +32,8 @@ void pin_set_close(struct pin_set *set);
  * nothing that can be seen. */
 void pin_set_judge(struct pin_set *set, const struct pin_sight *sight);
 
-/* Does anybody take an entry away when its connection ends? */
+/* Does anybody take an entry away when its connection ends?  Asked behind a look-up, whose answer
+ * is good if so.  Mostly remembers what the last judgement was. */
 bool pin_set_is_kept_true(const struct pin_set *set);
 
 /* How long ago a time of CLOCK_BOOTTIME was. */

@@ -12,11 +12,11 @@
  *   pins gone           the agent holds the programs and will pin them again: in use as long as it
  *                       beats (every second; two may be late)
  *   neither             given up: `unavailable`, until there is a set again
- *   state is ENDED      given up at once, with the next look-up (the agent's `cleanup` says so
- *                       before it detaches)
+ *   state is ENDED      given up; whoever ends it waits before anything is taken away, for longer
+ *                       than a look is believed (pin_names.h), however late the thread may be
  *
- * So nobody gets a wrong answer who ends capture in one of its own ways.  Where somebody kills the
- * agent and removes its pins by hand within the same two seconds, entries may outlive their
+ * So nobody gets a wrong answer when capture is ended in one of its own ways.  Where somebody kills
+ * the agent and removes its pins by hand within the same two seconds, entries may outlive their
  * connections for those, and for the half second between two looks. */
 #ifndef PIN_SOURCE_H
 #define PIN_SOURCE_H

@@ -383,23 +383,6 @@ static void maps_of_another_layout_are_refused(void **state)
     scene_done(&scene);
 }
 
-/* Entries are not kept true any more. */
-static void nothing_is_answered_once_capture_has_ended(void **state)
-{
-    struct live_entry entry = live_to(SERVER, SERVER_PORT);
-    struct scene scene;
-
-    (void)state;
-    scene_make(&scene, true);
-    put_live(&scene, &entry);
-    assert_answer(ask(&scene, SERVER, SERVER_PORT), SYN_STATE_VERIFIED, SYN_REASON_NONE);
-    scene.set.meta->state = CAPTURE_ENDED;
-    assert_answer(ask(&scene, SERVER, SERVER_PORT), SYN_STATE_UNAVAILABLE, SYN_REASON_MAP_ERROR);
-    assert_answer(ask(&scene, SERVER, SERVER_PORT + 1), SYN_STATE_UNAVAILABLE,
-                  SYN_REASON_MAP_ERROR);
-    scene_done(&scene);
-}
-
 /* --- routers inside the node ------------------------------------------------------------------ */
 
 static void hops_inside_the_node_are_known_of_pods_only(void **state)
@@ -609,7 +592,6 @@ int main(void)
         cmocka_unit_test(maps_that_cannot_be_read_are_our_fault),
         cmocka_unit_test(destinations_beyond_the_prefixes_are_filtered),
         cmocka_unit_test(maps_of_another_layout_are_refused),
-        cmocka_unit_test(nothing_is_answered_once_capture_has_ended),
         cmocka_unit_test(hops_inside_the_node_are_known_of_pods_only),
         cmocka_unit_test(recent_syns_are_captured_by_the_wire_s_tuple),
         cmocka_unit_test(captured_syns_are_found_behind_a_redirection),

@@ -15,6 +15,8 @@
 
 #include <cmocka.h>
 
+#include "pin_names.h"
+#include "pin_set.h"
 #include "pin_source.h"
 #include "pinned.h"
 #include "record.h"
@@ -317,7 +319,8 @@ static void without_the_tracker_s_link_only_an_agent_is_believed(void **state)
     scene_done(&scene);
 }
 
-static void the_end_of_capture_is_obeyed_by_the_next_look_up(void **state)
+/* Before the programs go: whoever ends it waits for PIN_NOTICE_MS. */
+static void the_end_of_capture_is_obeyed_in_time(void **state)
 {
     struct scene scene;
 
@@ -325,7 +328,7 @@ static void the_end_of_capture_is_obeyed_by_the_next_look_up(void **state)
     scene_make(&scene);
     assert_true(is_verified(ask(scene.source), 1));
     scene.set.meta->state = CAPTURE_ENDED;
-    assert_true(is_unavailable(ask(scene.source)));
+    assert_soon(is_unavailable(ask(scene.source)), PIN_BELIEVED_MS);
     assert_soon(state_of(scene.source) == PIN_SOURCE_ABSENT, SOON_MS);
     pinned_set_remove(&scene.folder, "v2");
     scene_done(&scene);
@@ -366,6 +369,37 @@ static void a_folder_that_was_made_by_somebody_else_is_refused(void **state)
     assert_int_equal(status.swaps, 0);
     assert_true(status.failures > 0);
     assert_non_null(strstr(status.why, "belongs to user 65534"));
+    pinned_set_remove(&scene.folder, "v2");
+    scene_done(&scene);
+}
+
+/* The thread that judges is late, or has died: then each look-up asks for itself. */
+static void an_old_judgement_is_not_believed(void **state)
+{
+    struct pin_sight sight;
+    struct scene scene;
+    struct pin_set set;
+    struct diag diag = {0};
+
+    (void)state;
+    scene_make(&scene);
+    pin_set_init(&set);
+    assert_int_equal(
+        pin_set_open(&set, &(struct pin_source_config){.pin_dir = scene.folder.path}, &diag), 0);
+    scene.set.meta->heartbeat_ns = 0;
+    assert_true(pin_set_is_kept_true(&set)); /* the pins were there */
+    sleep_ms(PIN_BELIEVED_MS + 100);
+    assert_false(pin_set_is_kept_true(&set)); /* are they now? no agent says so */
+    pinned_set_beat(&scene.set);
+    assert_true(pin_set_is_kept_true(&set));
+    scene.set.meta->state = CAPTURE_ENDED;
+    assert_false(pin_set_is_kept_true(&set));
+    scene.set.meta->state = CAPTURE_RUNNING;
+    scene.set.meta->heartbeat_ns = 0;
+    assert_int_equal(pin_reader_look(scene.folder.path, &sight, &diag), 0);
+    pin_set_judge(&set, &sight);
+    assert_true(pin_set_is_kept_true(&set));
+    pin_set_close(&set);
     pinned_set_remove(&scene.folder, "v2");
     scene_done(&scene);
 }
@@ -450,7 +484,8 @@ int main(void)
         cmocka_unit_test(wiped_pins_of_a_dead_agent_are_given_up),
         cmocka_unit_test(pins_without_an_agent_are_good),
         cmocka_unit_test(without_the_tracker_s_link_only_an_agent_is_believed),
-        cmocka_unit_test(the_end_of_capture_is_obeyed_by_the_next_look_up),
+        cmocka_unit_test(the_end_of_capture_is_obeyed_in_time),
+        cmocka_unit_test(an_old_judgement_is_not_believed),
         cmocka_unit_test(missing_hooks_are_reported),
         cmocka_unit_test(a_folder_that_was_made_by_somebody_else_is_refused),
         cmocka_unit_test(threads_read_right_answers_while_sets_are_swapped),
