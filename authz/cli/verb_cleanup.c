@@ -49,8 +49,8 @@ const struct verb VERB_CLEANUP = {
         "starts.  This ends it: every hook is detached, every pin removed, and the bpffs that the\n"
         "agent had mounted is unmounted.  Running it where nothing is left does nothing.\n"
         "\n"
-        "Refuses while an agent runs.  Needs root with the capabilities BPF and NET_ADMIN, and\n"
-        "SYS_ADMIN where a bpffs is to be unmounted.\n",
+        "Refuses while an agent runs.  Needs root; of its capabilities SYS_ADMIN to unmount (else\n"
+        "an empty bpffs stays), NET_ADMIN to remove clsact hooks, BPF before Linux 5.19.\n",
     .options = &(const struct option_table){SPECS, OPTION_COUNT(SPECS)},
     .options_size = sizeof(struct cleanup_options),
     .defaults = &DEFAULTS,
