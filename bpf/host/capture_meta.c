@@ -96,7 +96,7 @@ static int map_value(const struct capture_maps *maps, int protection, void **ret
 
 int capture_meta_map(const struct capture_maps *maps, const struct capture_meta **ret_meta)
 {
-    void *value;
+    void *value = NULL;
     int r = map_value(maps, PROT_READ, &value);
 
     if (r == 0)
@@ -106,7 +106,7 @@ int capture_meta_map(const struct capture_maps *maps, const struct capture_meta 
 
 int capture_meta_map_writable(const struct capture_maps *maps, struct capture_meta **ret_meta)
 {
-    void *value;
+    void *value = NULL;
     int r = map_value(maps, PROT_READ | PROT_WRITE, &value);
 
     if (r == 0)

@@ -4,8 +4,8 @@
  * The BPF objects are inside the binary; there is no way to name another.  Loading needs CAP_BPF,
  * CAP_NET_ADMIN and CAP_PERFMON.  local_capture_seal() then leaves nothing behind that could write
  * a map or load a program: only the links (which hold the hooks) and read-only map descriptors. */
-#ifndef LOADER_H
-#define LOADER_H
+#ifndef LOCAL_CAPTURE_H
+#define LOCAL_CAPTURE_H
 
 #include <stdbool.h>
 #include <stddef.h>

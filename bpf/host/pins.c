@@ -205,7 +205,7 @@ int pins_get(const struct pins *pins, const char *set, const char *name)
 
     if (r < 0)
         return r;
-    r = bpf_obj_get(path.text);
+    r = bpf_obj_get_opts(path.text, NULL);
     return r < 0 ? -errno : r;
 }
 

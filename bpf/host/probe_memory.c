@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <unistd.h>
 
-#include "memory.h"
+#include "map_memory.h"
 #include "probe_parts.h"
 #include "record.h"
 
@@ -49,7 +49,7 @@ void probe_memory(struct probe_report *report)
     long cpus = sysconf(_SC_NPROCESSORS_CONF);
     uint64_t need =
         probe_map_bytes(NODE_PENDING_DEFAULT, NODE_LIVE_DEFAULT, cpus > 0 ? (unsigned)cpus : 1);
-    uint64_t need_mib = (need >> 20) + 1, limit = memory_limit();
+    uint64_t need_mib = (need >> 20) + 1, limit = map_memory_limit();
     struct probe_check *check;
 
     if (limit == 0)

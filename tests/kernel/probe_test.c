@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "capture_maps.h"
-#include "memory.h"
+#include "map_memory.h"
 #include "objects.h"
 #include "pin_reader.h"
 #include "probe_parts.h"
@@ -62,7 +62,7 @@ static void the_bytes_that_are_foretold_are_those_that_the_kernel_counts(void **
         assert_int_equal(objects_make_maps(&ROWS[i], &maps, NULL), 0);
         fill_alias(&maps, ROWS[i].live);
         fill_prefixes(&maps);
-        counted = memory_of_maps(&maps);
+        counted = map_memory_used(&maps);
         if (foretold < counted - counted / 50 || foretold > counted + counted / 10)
             fail_msg("row %zu: foretold %llu, counted %llu", i, (unsigned long long)foretold,
                      (unsigned long long)counted);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "memory.h"
+#include "map_memory.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -31,7 +31,7 @@ static uint64_t memory_of_map(int fd)
     return read_number(path, "memlock:");
 }
 
-uint64_t memory_of_maps(const struct capture_maps *maps)
+uint64_t map_memory_used(const struct capture_maps *maps)
 {
     uint64_t bytes = 0;
 
@@ -112,7 +112,7 @@ static uint64_t limit_in(bool is_v2)
     }
 }
 
-uint64_t memory_limit(void)
+uint64_t map_memory_limit(void)
 {
     uint64_t limit = limit_in(true);
 
