@@ -36,7 +36,7 @@ from a real client to a real `accept()`, asked about with the addresses that Env
   of the packet that left it, but for the TTL, which counts the routers up to the hook.
 - `captured`: on hosts whose kernel lets nobody follow sockets (here: `--tracking off`), a recent SYN of that tuple.
   Which namespace it went to is not known there, so `--node-hops` does nothing.
-- `missing`: the server says that it does not know, and the policy decides. No mode shows another client's SYN.
+- `missing`: the server says that it does not know, and the policy decides. In no cell was it another client's SYN.
 
 `auto` takes the node's devices and the control groups. Where both see a SYN the outer one keeps it. Where only the
 control groups do, the routers inside the node are in the TTL; `--node-hops` (1) takes them off the distance.
