@@ -145,7 +145,7 @@ static void report(struct pin_source *source, enum pin_source_state state, const
     char text[PIN_WHY_MAX];
     bool is_news;
 
-    (void)snprintf(text, sizeof(text), "%s", why);
+    (void)snprintf(text, sizeof(text), "%.*s", PIN_WHY_MAX - 1, why);
     (void)pthread_mutex_lock(&source->lock);
     before = status->state;
     is_news = before != state || (state == PIN_SOURCE_ABSENT && strcmp(status->why, text) != 0);
