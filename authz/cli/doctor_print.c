@@ -3,9 +3,7 @@
 
 #include "doctor.h"
 #include "json.h"
-
-static const char *const HOOKS[SYN_HOOK_COUNT_] = {
-    [SYN_HOOK_XDP] = "xdp", [SYN_HOOK_TCX] = "tcx", [SYN_HOOK_CGROUP] = "cgroup"};
+#include "syn.h"
 
 /* --- JSON ---------------------------------------------------------------------------------------
  */
@@ -80,7 +78,7 @@ static void print_json_coverage(const struct doctor *doctor, FILE *out)
         (void)fprintf(out, "%s{\"row\":", i ? "," : "");
         json_print_string(out, str_from(ways[i].row));
         print_member(out, "title", ways[i].title);
-        print_member(out, "hook", known ? HOOKS[answer.hook] : NULL);
+        print_member(out, "hook", known ? syn_hook_name(answer.hook) : NULL);
         print_member(out, "state", known ? answer.state : NULL);
         print_member(out, "whose", ways[i].whose);
         print_member(out, "like", ways[i].like);
@@ -150,7 +148,7 @@ static void print_text_coverage(const struct doctor *doctor, FILE *out)
     for (size_t i = 0; i < count; i++) {
         struct coverage_answer answer = coverage_of(&ways[i], &doctor->coverage);
         bool known = doctor->coverage_known || ways[i].unsupported;
-        const char *hook = HOOKS[answer.hook];
+        const char *hook = syn_hook_name(answer.hook);
 
         (void)fprintf(out, "  %-56s %-11s %-7s %s\n", ways[i].title, known ? answer.state : "?",
                       known && hook ? hook : "-", ways[i].whose);
