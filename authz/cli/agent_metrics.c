@@ -11,13 +11,13 @@
 #include "cleanup.h"
 #include "version.h"
 
-/* A loop that has not come round for so long does not live. */
-static const uint64_t LOOP_STALE_NS = 10000000000;
+enum { NS_PER_S = 1000000000, NS_PER_MS = 1000000 };
 
 struct agent_metrics {
     const char *mode;
     const struct capture_maps *maps;
     const struct capture_meta *meta;
+    uint64_t stale_ns;
 
     pthread_mutex_t mutex; /* of all below */
     uint64_t beat_ns;      /* CLOCK_MONOTONIC; 0: the loop has not begun */
@@ -33,7 +33,7 @@ static uint64_t monotonic_ns(void)
     struct timespec now;
 
     (void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail with a clock that exists */
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
 int agent_metrics_new(const struct agent_metrics_config *config, struct agent_metrics **ret_metrics)
@@ -45,6 +45,7 @@ int agent_metrics_new(const struct agent_metrics_config *config, struct agent_me
     metrics->mode = config->mode;
     metrics->maps = config->maps;
     metrics->meta = config->meta;
+    metrics->stale_ns = (uint64_t)config->stale_ms * NS_PER_MS;
     (void)pthread_mutex_init(&metrics->mutex, NULL); /* glibc's cannot fail */
     *ret_metrics = metrics;
     return 0;
@@ -109,11 +110,11 @@ static bool is_alive(const struct agent_metrics *metrics, char why[ADMIN_WHY_MAX
 {
     uint64_t age_ns = monotonic_ns() - metrics->beat_ns;
 
-    if (metrics->beat_ns && age_ns < LOOP_STALE_NS)
+    if (metrics->beat_ns && age_ns < metrics->stale_ns)
         return true;
     if (metrics->beat_ns)
         (void)snprintf(why, ADMIN_WHY_MAX, "the agent's loop has not come round for %llu s",
-                       (unsigned long long)(age_ns / 1000000000));
+                       (unsigned long long)(age_ns / NS_PER_S));
     else
         (void)snprintf(why, ADMIN_WHY_MAX, "starting");
     return false;

@@ -26,7 +26,7 @@
 #include "signals.h"
 #include "socket_dir.h"
 
-enum { BEAT_MS = 1000, RECONCILE_BEATS = 5 };
+enum { BEAT_MS = 1000, RECONCILE_BEATS = 5, LOOP_STALE_MS = 10000 };
 
 /* What the command line and the configuration file say together. */
 struct orders {
@@ -125,6 +125,7 @@ static int start_metrics(struct agent *agent, struct diag *diag)
     struct agent_metrics_config config = {
         .mode = AGENT_CAPTURE_MODES[agent->orders.settings.node.mode],
         .maps = node_get_maps(agent->node),
+        .stale_ms = LOOP_STALE_MS,
     };
     int r = capture_meta_map(config.maps, &agent->meta);
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent's settings: what is refused and how, what SIGHUP changes while SYNs keep coming, readiness, metrics, docs."""
 
+import stat
 import threading
 
 from _cases import *
@@ -349,7 +350,7 @@ def frozen(cases, lab, agent):
     agent.configure(config("[8080, 7070]", "max-live: 4096", "group: 0"), "configuration read again")
     cases.check(
         "what takes a restart is named",
-        "restart the agent to change --group, --max-live: until then the old value holds" in agent.program.output(),
+        "restart the agent to change --max-live, --group: until then the old value holds" in agent.program.output(),
         agent.program.output()[-500:],
     )
     cases.equal("and keeps its value", agent.value("synauthz_map_capacity", map="live"), 65536)
@@ -410,6 +411,32 @@ def ending(cases, lab, agent):
     cases.check("cleanup of a relative path: status 2", bad.returncode == 2 and "absolute path" in bad.stderr, bad)
 
 
+def capabilities(pid):
+    """Each of the five sets, of all threads."""
+    sets = set()
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/status") as file:
+            sets |= set(re.findall(r"^Cap(Prm|Eff|Inh|Bnd|Amb):\t(\w+)", file.read(), re.M))
+    return {(name, int(value, 16)) for name, value in sets}
+
+
+def without_a_file(cases, lab):
+    folder = os.path.join(SCRATCH, "socket")
+    options = ("--interface", SERVER_DEVICE, "--capture", "tcx", "--port", "8080", "--socket-dir", folder)
+    for group, more in ((NOBODY, 1 << 0), (0, 0)):  # CAP_CHOWN
+        agent = Agent(lab, *options, "--group", str(group), "--admin", f"127.0.0.1:{ADMIN_PORT}")
+        kept = 1 << 39 | 1 << 38 | 1 << 12 | more  # CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN
+        wanted = {("Prm", kept), ("Eff", kept), ("Inh", 0), ("Bnd", 0), ("Amb", 0)}
+        cases.equal(f"--group {group}: capabilities of all threads", capabilities(agent.program.pid), wanted)
+        made = os.stat(folder)
+        cases.equal("--socket-dir: mode and group", (stat.S_IMODE(made.st_mode), made.st_gid), (0o775, group))
+        agent.program.send(signal.SIGHUP)
+        agent.program.wait_for("SIGHUP without --config: there is nothing to read again", 5)
+        cases.equal("SIGHUP changes nothing", agent.get("/readyz"), (200, "ok\n"))
+        agent.program.stop()
+    synauthz("cleanup")
+
+
 # ------------------------------------------------------------------------------------------- waiting, and who waits
 
 
@@ -464,6 +491,7 @@ def main(cases):
     frozen(cases, lab, agent)
     readiness(cases, lab, agent)
     ending(cases, lab, agent)
+    without_a_file(cases, lab)
     waiting(cases, lab)
 
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 /* Metrics without a kernel: no map is open, and the heartbeat is written here. */
@@ -17,9 +18,9 @@ struct bench {
     struct admin_pages pages;
 };
 
-static void bench_init(struct bench *bench)
+static void bench_init_with(struct bench *bench, unsigned stale_ms)
 {
-    struct agent_metrics_config config = {.mode = "auto"};
+    struct agent_metrics_config config = {.mode = "auto", .stale_ms = stale_ms};
 
     *bench = (struct bench){0};
     capture_maps_init(&bench->maps);
@@ -27,6 +28,11 @@ static void bench_init(struct bench *bench)
     config.meta = &bench->meta;
     assert_int_equal(agent_metrics_new(&config, &bench->metrics), 0);
     bench->pages = agent_metrics_pages(bench->metrics);
+}
+
+static void bench_init(struct bench *bench)
+{
+    bench_init_with(bench, 60000);
 }
 
 static char *page_of(struct bench *bench)
@@ -87,6 +93,26 @@ static void readiness_follows_the_node_and_the_heartbeat(void **state)
 
     bench.meta.heartbeat_ns -= HEARTBEAT_STALE_NS;
     assert_ready(&bench, false, "the heartbeat in the maps stands still");
+    agent_metrics_freep(&bench.metrics);
+}
+
+static void a_loop_that_stands_still_does_not_live(void **state)
+{
+    const struct node_status status = {.ready = true, .set = "v2"};
+    char why[ADMIN_WHY_MAX] = "";
+    struct bench bench;
+
+    (void)state;
+    bench_init_with(&bench, 100);
+    bench.meta.heartbeat_ns = boot_time_ns();
+    agent_metrics_report(bench.metrics, &status);
+    assert_true(bench.pages.is_live(bench.pages.context, why));
+    (void)usleep(110000);
+    assert_false(bench.pages.is_live(bench.pages.context, why));
+    assert_string_equal(why, "the agent's loop has not come round for 0 s");
+    assert_ready(&bench, false, "the agent's loop has not come round for 0 s");
+    agent_metrics_report(bench.metrics, &status);
+    assert_true(bench.pages.is_live(bench.pages.context, why));
     agent_metrics_freep(&bench.metrics);
 }
 
@@ -168,6 +194,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_was_reported_yet),
         cmocka_unit_test(readiness_follows_the_node_and_the_heartbeat),
+        cmocka_unit_test(a_loop_that_stands_still_does_not_live),
         cmocka_unit_test(hooks_are_copied),
         cmocka_unit_test(reads_that_fail_are_counted),
         cmocka_unit_test(reloads_are_counted),
