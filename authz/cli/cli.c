@@ -13,8 +13,6 @@ static const struct verb *const VERBS[] = {
     &VERB_SERVE,
     &VERB_AGENT,
     &VERB_CLEANUP,
-    &VERB_AGENT,
-    &VERB_CLEANUP,
     &VERB_FINGERPRINT,
     &VERB_LOOKUP,
     &VERB_WATCH,

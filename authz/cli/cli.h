@@ -34,7 +34,6 @@ struct verb {
 
 extern const struct verb VERB_AGENT, VERB_CLEANUP;
 extern const struct verb VERB_LOOKUP, VERB_WATCH;
-extern const struct verb VERB_AGENT, VERB_CLEANUP;
 extern const struct verb VERB_SERVE, VERB_FINGERPRINT, VERB_VERSION, VERB_DOCTOR,
     VERB_HEALTHCHECK;
 
