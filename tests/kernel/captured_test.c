@@ -1,224 +1,189 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hosts where sockets cannot be followed: the first SYN of a tuple stays for its time.  And what a
- * watcher is told at the hooks. */
+/* Hosts whose sockets cannot be followed: recent SYNs, for a time; and walks over all entries. */
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "hookset.h"
-#include "packet.h"
+#include "entries.h"
+#include "map_walk.h"
+#include "record.h"
 
-enum { GOOD_MS = 300, RING_EVENTS_MAX = 256 * 1024 / sizeof(struct watch_event) };
+static void recent_syns_are_captured_by_the_wire_s_tuple(void **state)
+{
+    struct captured_entry entry = captured_at(SERVER_PORT);
+    struct syn_answer answer;
+    struct scene scene;
 
-static const struct capture_config UNTRACKED = {.enabled = 1, .captured_ms = GOOD_MS};
+    (void)state;
+    scene_make(&scene, false);
+    put_captured(&scene, &entry);
+    answer = ask(&scene, SERVER, SERVER_PORT);
+    assert_answer(answer, SYN_STATE_CAPTURED, SYN_REASON_UNTRACKED);
+    assert_int_equal(answer.syn.isn, 9);
+    assert_int_equal(answer.syn.node_hops, 0); /* nobody knows whose socket it is */
+    assert_answer(ask(&scene, "10.0.0.5", SERVER_PORT), SYN_STATE_MISSING, SYN_REASON_NOT_SEEN);
+    assert_answer(ask(&scene, SERVER, SERVER_PORT + 1), SYN_STATE_MISSING, SYN_REASON_FILTERED);
+    scene_done(&scene);
+}
 
-static const struct segment SYN = {
-    .source = "192.0.2.9",
-    .destination = "192.0.2.1",
-    .source_port = 40000,
-    .destination_port = 443,
-    .seq = 0x01020304,
-    .flags = FLAG_SYN,
-    .ttl = 61,
-    .mss = 1460,
+static void captured_syns_are_found_behind_a_redirection(void **state)
+{
+    struct captured_entry entry = captured_at(LISTENER_PORT);
+    struct scene scene;
+
+    (void)state;
+    scene_make(&scene, false);
+    put_captured(&scene, &entry);
+    assert_answer(ask(&scene, SERVER, SERVER_PORT), SYN_STATE_CAPTURED, SYN_REASON_UNTRACKED);
+    scene_done(&scene);
+}
+
+static void captured_syns_are_good_for_a_time(void **state)
+{
+    static const struct {
+        int64_t age_ms;
+        bool good;
+    } ROWS[] = {
+        {0, true},
+        {CAPTURED_MS - 5000, true},
+        {CAPTURED_MS + 1, false},
+        {-10000, false}, /* from the future: of another boot */
+    };
+    struct scene scene;
+
+    (void)state;
+    scene_make(&scene, false);
+    for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
+        struct captured_entry entry = captured_at(SERVER_PORT);
+
+        entry.syn.seen_ns = (uint64_t)((int64_t)entry.syn.seen_ns - ROWS[i].age_ms * 1000000);
+        entry.version_begin = entry.version_end = entry.syn.seen_ns;
+        put_captured(&scene, &entry);
+        if (ROWS[i].good)
+            assert_answer(ask(&scene, SERVER, SERVER_PORT), SYN_STATE_CAPTURED,
+                          SYN_REASON_UNTRACKED);
+        else
+            assert_answer(ask(&scene, SERVER, SERVER_PORT), SYN_STATE_MISSING, SYN_REASON_NOT_SEEN);
+    }
+    scene_done(&scene);
+}
+
+static void torn_captured_syns_are_not_believed(void **state)
+{
+    struct captured_entry sound = captured_at(SERVER_PORT), torn = sound, foreign = sound;
+    struct scene scene;
+
+    (void)state;
+    scene_make(&scene, false);
+    torn.version_end++;
+    put_captured(&scene, &torn);
+    assert_answer(ask(&scene, SERVER, SERVER_PORT), SYN_STATE_UNAVAILABLE, SYN_REASON_MAP_ERROR);
+    foreign.key.source_port_be++;
+    assert_int_equal(
+        bpf_map_update_elem(scene.set.maps.fd[MAP_CAPTURED], &sound.key, &foreign, BPF_ANY), 0);
+    assert_answer(ask(&scene, SERVER, SERVER_PORT), SYN_STATE_UNAVAILABLE, SYN_REASON_MAP_ERROR);
+    scene_done(&scene);
+}
+
+/* The two kinds are never mixed, whatever the other map holds. */
+static void tracked_and_captured_are_never_mixed(void **state)
+{
+    struct captured_entry captured = captured_at(SERVER_PORT);
+    struct live_entry live = live_to(SERVER, SERVER_PORT), moved = live_to("10.0.0.5", 9000);
+    struct alias_entry alias = alias_to(&moved);
+    struct scene tracked, untracked;
+
+    (void)state;
+    scene_make(&tracked, true);
+    put_captured(&tracked, &captured);
+    assert_answer(ask(&tracked, SERVER, SERVER_PORT), SYN_STATE_MISSING, SYN_REASON_NOT_SEEN);
+    scene_make(&untracked, false);
+    put_live(&untracked, &live);
+    put_live(&untracked, &moved);
+    put_alias(&untracked, &alias);
+    assert_answer(ask(&untracked, SERVER, SERVER_PORT), SYN_STATE_MISSING, SYN_REASON_NOT_SEEN);
+    scene_done(&tracked);
+    scene_done(&untracked);
+}
+
+/* --- all connections of a client -------------------------------------------------------------- */
+
+struct tally {
+    unsigned visits, stop_after;
+    uint64_t ports; /* sum of the destinations' */
 };
 
-static const struct map_sizes SIZES = {.pending = 1024, .live = 1024, .captured = 4096};
-
-static uint64_t now_ns(void)
+static int count_flow(const struct flow *flow, void *context)
 {
-    struct timespec now;
+    struct tally *tally = context;
 
-    (void)clock_gettime(CLOCK_BOOTTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    tally->visits++;
+    tally->ports += flow->destination.port;
+    return tally->stop_after && tally->visits == tally->stop_after ? -ECANCELED : 0;
 }
 
-/* Returns the key that a SYN has in `captured`. */
-static struct tuple_key send_syn(const struct hookset *set, enum syn_hook hook,
-                                 const struct segment *segment)
+static void a_walk_visits_the_connections_of_one_source(void **state)
 {
-    uint8_t frame[FRAME_MAX];
-    size_t length = segment_build(segment, frame);
-    struct parse_packet packet;
-    struct pending_key pending;
-    struct syn_record record;
-    struct tuple_key key = {0};
-
-    assert_int_equal(parse_syn_ethernet(frame, frame + length, &packet), PARSE_SYN);
-    parse_fill(&packet, &pending, &record);
-    memcpy(key.source, pending.source, sizeof(key.source));
-    memcpy(key.destination, record.wire_destination, sizeof(key.destination));
-    key.source_port_be = pending.source_port_be;
-    key.destination_port_be = record.wire_destination_port_be;
-    key.family = pending.family;
-    hookset_run(set, hook, frame, length);
-    return key;
-}
-
-static struct captured_entry entry_of(const struct hookset *set, const struct tuple_key *key)
-{
-    struct captured_entry entry;
-
-    assert_int_equal(bpf_map_lookup_elem(set->maps.fd[MAP_CAPTURED], key, &entry), 0);
-    assert_memory_equal(&entry.key, key, sizeof(*key));
-    assert_int_equal(entry.version_begin, entry.syn.seen_ns);
-    assert_int_equal(entry.version_end, entry.syn.seen_ns);
-    return entry;
-}
-
-static void syn_is_found_by_its_tuple(void **state)
-{
-    struct hookset set;
+    const struct endpoint client = endpoint_of(CLIENT, SOURCE_PORT);
+    const struct endpoint other = endpoint_of(CLIENT, SOURCE_PORT + 1);
+    struct tally all = {0}, first = {.stop_after = 1}, none = {0};
+    struct scene scene;
 
     (void)state;
-    hookset_make_with(&set, NULL, &UNTRACKED, &SIZES);
-    for (enum syn_hook hook = SYN_HOOK_XDP; hook < SYN_HOOK_COUNT_; hook++) {
-        struct segment syn = SYN;
-        struct captured_entry entry;
-        struct tuple_key key;
+    scene_make(&scene, true);
+    assert_int_equal(map_walk_source(&scene.set.maps, &client, count_flow, &none), 0);
+    for (uint16_t port = 1; port <= 20; port++) {
+        struct live_entry entry = live_to(SERVER, port);
 
-        syn.source_port = (uint16_t)(syn.source_port + hook);
-        key = send_syn(&set, hook, &syn);
-        entry = entry_of(&set, &key);
-        assert_int_equal(entry.syn.isn, syn.seq);
-        assert_int_equal(entry.syn.ttl, syn.ttl);
-        assert_int_equal(entry.syn.hook, hook);
-        assert_true(entry.syn.seen_ns <= now_ns());
-        assert_int_equal(hookset_counter(&set, hook, COUNTER_SYN_STORED), 1);
+        put_live(&scene, &entry);
+        entry.key.source_port_be = htons(SOURCE_PORT + 2);
+        put_live(&scene, &entry);
     }
-    assert_true(hookset_pending_is_empty(&set));
-    hookset_done(&set);
+    assert_int_equal(map_walk_source(&scene.set.maps, &client, count_flow, &all), 0);
+    assert_int_equal(all.visits, 20);
+    assert_int_equal(all.ports, 210);
+    assert_int_equal(map_walk_source(&scene.set.maps, &client, count_flow, &first), -ECANCELED);
+    assert_int_equal(first.visits, 1);
+    assert_int_equal(map_walk_source(&scene.set.maps, &other, count_flow, &none), 0);
+    assert_int_equal(none.visits, 0);
+    scene_done(&scene);
 }
 
-static void first_syn_stays_for_its_time_and_no_longer(void **state)
+static void a_walk_of_an_untracked_host_visits_captured_syns(void **state)
 {
-    struct segment forged = SYN;
-    struct tuple_key key;
-    struct hookset set;
+    const struct endpoint client = endpoint_of(CLIENT, SOURCE_PORT);
+    struct captured_entry captured = captured_at(SERVER_PORT);
+    struct live_entry live = live_to(SERVER, SERVER_PORT);
+    struct tally tally = {0};
+    struct scene scene;
 
     (void)state;
-    hookset_make_with(&set, NULL, &UNTRACKED, &SIZES);
-    forged.seq = 0x99999999;
-    forged.ttl = 250;
-    key = send_syn(&set, SYN_HOOK_XDP, &SYN);
-    (void)send_syn(&set, SYN_HOOK_XDP, &SYN);
-    (void)send_syn(&set, SYN_HOOK_XDP, &forged);
-    assert_int_equal(entry_of(&set, &key).syn.ttl, SYN.ttl);
-    assert_int_equal(hookset_counter(&set, SYN_HOOK_XDP, COUNTER_SYN_RETRANSMIT), 1);
-    assert_int_equal(hookset_counter(&set, SYN_HOOK_XDP, COUNTER_SYN_CONFLICT), 1);
-    assert_int_equal(hookset_counter(&set, SYN_HOOK_XDP, COUNTER_SYN_STORED), 1);
-
-    usleep(GOOD_MS * 1000);
-    (void)send_syn(&set, SYN_HOOK_XDP, &forged);
-    assert_int_equal(entry_of(&set, &key).syn.ttl, forged.ttl);
-    assert_int_equal(hookset_counter(&set, SYN_HOOK_XDP, COUNTER_SYN_STORED), 2);
-    hookset_done(&set);
-}
-
-/* --- a watcher --- */
-
-struct seen {
-    unsigned count;
-    struct watch_event last;
-};
-
-static int on_event(void *context, void *data, size_t size)
-{
-    struct seen *seen = context;
-
-    assert_int_equal(size, sizeof(seen->last));
-    memcpy(&seen->last, data, sizeof(seen->last));
-    seen->count++;
-    return 0;
-}
-
-static unsigned read_events(const struct hookset *set, struct seen *seen)
-{
-    struct ring_buffer *ring = ring_buffer__new(set->maps.fd[MAP_EVENTS], on_event, seen, NULL);
-    unsigned before = seen->count;
-
-    assert_non_null(ring);
-    assert_true(ring_buffer__consume(ring) >= 0);
-    ring_buffer__free(ring);
-    return seen->count - before;
-}
-
-static void watch_until(const struct hookset *set, uint64_t until_ns)
-{
-    struct watch_lease lease = {until_ns};
-
-    assert_int_equal(bpf_map_update_elem(set->maps.fd[MAP_WATCH], &(uint32_t){0}, &lease, BPF_ANY),
-                     0);
-}
-
-static void watcher_is_told_of_each_stored_syn_while_its_lease_lasts(void **state)
-{
-    struct segment syn = SYN;
-    struct seen seen = {0};
-    struct tuple_key key;
-    struct hookset set;
-
-    (void)state;
-    hookset_make_with(&set, NULL, &UNTRACKED, &SIZES);
-    (void)send_syn(&set, SYN_HOOK_TCX, &syn);
-    assert_int_equal(read_events(&set, &seen), 0);
-
-    watch_until(&set, now_ns() + 10000000000u);
-    syn.source_port++;
-    key = send_syn(&set, SYN_HOOK_TCX, &syn);
-    (void)send_syn(&set, SYN_HOOK_TCX, &syn); /* not stored again */
-    assert_int_equal(read_events(&set, &seen), 1);
-    assert_int_equal(seen.last.state, WATCH_CAPTURED);
-    assert_memory_equal(&seen.last.key, &key, sizeof(key));
-    assert_int_equal(seen.last.syn.isn, syn.seq);
-    assert_int_equal(seen.last.syn.hook, SYN_HOOK_TCX);
-    assert_int_equal(seen.last.netns, 0);
-
-    watch_until(&set, now_ns() - 1);
-    syn.source_port++;
-    (void)send_syn(&set, SYN_HOOK_TCX, &syn);
-    assert_int_equal(read_events(&set, &seen), 0);
-    hookset_done(&set);
-}
-
-static void events_that_a_slow_watcher_loses_are_counted(void **state)
-{
-    struct segment syn = SYN;
-    struct seen seen = {0};
-    struct hookset set;
-    uint64_t lost;
-    unsigned got;
-
-    (void)state;
-    hookset_make_with(&set, NULL, &UNTRACKED, &SIZES);
-    watch_until(&set, now_ns() + 60000000000u);
-    for (unsigned i = 0; i < RING_EVENTS_MAX + 10; i++) {
-        syn.source_port = (uint16_t)(20000 + i);
-        (void)send_syn(&set, SYN_HOOK_CGROUP, &syn);
-    }
-    lost = hookset_counter(&set, SYN_HOOK_CGROUP, COUNTER_WATCH_LOST);
-    assert_in_range(lost, 1, RING_EVENTS_MAX);
-    got = read_events(&set, &seen);
-    assert_int_equal(got + lost, RING_EVENTS_MAX + 10);
-    hookset_done(&set);
+    scene_make(&scene, false);
+    put_live(&scene, &live);
+    put_captured(&scene, &captured);
+    assert_int_equal(map_walk_source(&scene.set.maps, &client, count_flow, &tally), 0);
+    assert_int_equal(tally.visits, 1);
+    scene_done(&scene);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(syn_is_found_by_its_tuple),
-        cmocka_unit_test(first_syn_stays_for_its_time_and_no_longer),
-        cmocka_unit_test(watcher_is_told_of_each_stored_syn_while_its_lease_lasts),
-        cmocka_unit_test(events_that_a_slow_watcher_loses_are_counted),
+        cmocka_unit_test(recent_syns_are_captured_by_the_wire_s_tuple),
+        cmocka_unit_test(captured_syns_are_found_behind_a_redirection),
+        cmocka_unit_test(captured_syns_are_good_for_a_time),
+        cmocka_unit_test(torn_captured_syns_are_not_believed),
+        cmocka_unit_test(tracked_and_captured_are_never_mixed),
+        cmocka_unit_test(a_walk_visits_the_connections_of_one_source),
+        cmocka_unit_test(a_walk_of_an_untracked_host_visits_captured_syns),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
