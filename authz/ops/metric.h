@@ -2,8 +2,8 @@
 /* Prometheus text (exposition format 0.0.4), written in one go for each scrape.
  *
  * A family is begun once and then gets its samples; labels are pairs of name and value, values are
- * escaped.  Memory that cannot be had makes the page `failed`, and everything after it does nothing:
- * half a page is never served. */
+ * escaped.  Memory that cannot be had makes the page `failed`, and everything after it does
+ * nothing: half a page is never served. */
 #ifndef METRIC_H
 #define METRIC_H
 
