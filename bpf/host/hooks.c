@@ -12,7 +12,10 @@
 #include "load_error.h"
 
 /* Of Linux 6.6; Debian's header is older. */
-enum { ATTACH_TCX_INGRESS = 46 };
+enum {
+    ATTACH_TCX_INGRESS = 46,
+    TCX_BEFORE = 1 << 3 /* BPF_F_BEFORE: of all, if no other is named */
+};
 
 /* --- links ------------------------------------------------------------------------------------ */
 
@@ -32,7 +35,9 @@ static int attach_link(const struct hook_place *place, int cgroup_fd, int progra
     case NODE_HOOK_XDP_GENERIC:
         return create_link(program, (int)place->ifindex, BPF_XDP, XDP_FLAGS_SKB_MODE);
     case NODE_HOOK_TCX:
-        return create_link(program, (int)place->ifindex, ATTACH_TCX_INGRESS, 0);
+        /* In front of programs that send packets elsewhere (Cilium's), behind which nothing is
+         * seen. */
+        return create_link(program, (int)place->ifindex, ATTACH_TCX_INGRESS, TCX_BEFORE);
     case NODE_HOOK_CGROUP:
         return create_link(program, cgroup_fd, BPF_CGROUP_INET_INGRESS, 0);
     default:
