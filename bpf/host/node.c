@@ -14,6 +14,10 @@
 #include "node_private.h"
 #include "oplog.h"
 
+/* The kernel takes a link off a moment after its last pin was removed: programs of a tracker still
+ * run until then, which would take SYNs away from ours if these were not kept. */
+#define TRACKERS_END_NS 2000000000ull
+
 static void node_free(struct node *node)
 {
     node_close_trackers(node);
@@ -83,14 +87,18 @@ static int find_sets(struct node *node, struct map_sets *ret_sets, struct diag *
     return 0;
 }
 
-/* Sources keep their cells over the change of agents. */
-static void keep_seed(struct node *node)
+/* Sources keep their cells over the change of agents; and trackers of a set that the agent before
+ * removed may still be about to go. */
+static void keep_settings(struct node *node)
 {
     struct capture_config before;
 
-    if (bpf_map_lookup_elem(node->maps.fd[MAP_CONFIG], &(uint32_t){0}, &before) == 0 &&
-        before.limiter_seed)
+    if (bpf_map_lookup_elem(node->maps.fd[MAP_CONFIG], &(uint32_t){0}, &before) < 0)
+        return;
+    if (before.limiter_seed)
         node->limiter_seed = before.limiter_seed;
+    if (before.keep_pending)
+        node->keep_until_ns = boot_time_ns() + TRACKERS_END_NS;
 }
 
 static bool is_own_namespace(const struct node *node, const struct capture_meta *meta)
@@ -113,8 +121,10 @@ static int attach(struct node *node, const struct map_set *before, struct diag *
     }
     node_reconcile(node);
     r = node_find_refusal(node, diag);
+    if (before && !node->took_over)
+        node->keep_until_ns = UINT64_MAX;
     if (r == 0)
-        r = node_write_settings(node, before && !node->took_over, diag);
+        r = node_write_settings(node, diag);
     return r == 0 ? node_attach_trackers(node, diag) : r;
 }
 
@@ -148,7 +158,8 @@ static int go_over(struct node *node, const struct map_set *before, const struct
     }
     node_renew_hooks(node, old_set);
     node_remove_others(node, sets);
-    return node_write_settings(node, false, diag);
+    node->keep_until_ns = boot_time_ns() + TRACKERS_END_NS;
+    return 0;
 }
 
 /* The set is there already: other programs for it. */
@@ -188,7 +199,7 @@ static int open_set(struct node *node, struct map_sets *ret_sets, struct diag *d
     if (r == 0)
         r = node_load_programs(node, diag);
     if (r == 0)
-        keep_seed(node);
+        keep_settings(node);
     return r;
 }
 
@@ -252,10 +263,10 @@ int node_reconfigure(struct node *node, const struct node_config *config, struct
         return r;
     before = node->settings;
     node->settings = settings;
-    r = node_write_settings(node, false, diag);
+    r = node_write_settings(node, diag);
     if (r < 0) {
         node->settings = before;
-        (void)node_write_settings(node, false, NULL);
+        (void)node_write_settings(node, NULL);
         node_settings_done(&settings);
         return r;
     }
@@ -297,6 +308,10 @@ void node_beat(struct node *node)
     if (has_detached_hook(node))
         node_reconcile(node);
     pin_missing(node);
+    if (node->keep_until_ns && now > node->keep_until_ns) {
+        node->keep_until_ns = 0;
+        (void)node_write_settings(node, NULL); /* else they are kept, which costs only room */
+    }
     if (node->before_until_ns && now > node->before_until_ns)
         node_forget_before(node);
 }

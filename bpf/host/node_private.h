@@ -40,6 +40,8 @@ struct node {
     uint64_t limiter_seed;
     uint64_t before_until_ns; /* until when (CLOCK_BOOTTIME) pending_before is of use; 0: it is not
                                  there */
+    uint64_t keep_until_ns;   /* until when promoted SYNs stay pending (record.h, keep_pending); 0:
+                                 they   do not */
     bool took_over;
 
     bool tracked;
@@ -76,8 +78,8 @@ int node_publish(struct node *node, const struct map_sets *sets, struct diag *di
 /* Unpin every set but ours. */
 void node_remove_others(struct node *node, const struct map_sets *sets);
 
-/* Write the filters and what else programs are told.  `keep_pending`: record.h. */
-int node_write_settings(const struct node *node, bool keep_pending, struct diag *diag);
+/* Write the filters and what else programs are told. */
+int node_write_settings(const struct node *node, struct diag *diag);
 
 /* Handshakes that began before the maps were replaced have ended: forget their SYNs. */
 void node_forget_before(struct node *node);

@@ -12,7 +12,7 @@
  *
  *     hooks renewed        new SYNs go to our `pending`; earlier ones are in `pending_before`
  *
- *     others removed       the old trackers with them
+ *     others removed       the old trackers with them; pending SYNs are kept until these have ended
  *
  * Killed in between, an agent leaves either a set without a name, which the next one removes, or a
  * set that it takes over. */
@@ -279,7 +279,7 @@ static uint32_t calm_syns(const struct node *node)
     return capture_map_size(&node->maps, map) / (4 * (uint32_t)(cpus > 0 ? cpus : 1));
 }
 
-int node_write_settings(const struct node *node, bool keep_pending, struct diag *diag)
+int node_write_settings(const struct node *node, struct diag *diag)
 {
     const struct node_config *config = &node->settings.config;
     const struct filters filters = node_settings_filters(&node->settings);
@@ -291,7 +291,7 @@ int node_write_settings(const struct node *node, bool keep_pending, struct diag 
         .syn_rate = config->syn_rate,
         .calm_syns = calm_syns(node),
         .node_hops = config->node_hops,
-        .keep_pending = keep_pending,
+        .keep_pending = node->keep_until_ns != 0,
         .limiter_seed = node->limiter_seed,
     };
 
