@@ -173,6 +173,9 @@ static void our_fault_is_no_decision_unless_the_policy_shall_decide(void **state
     struct decision decision;
 
     assert_int_equal(run(f, &source, &subject, &decision), DECIDE_FAULT);
+    assert_int_equal(subject.syn_state, SYN_STATE_UNAVAILABLE);
+    assert_int_equal(subject.syn_reason, SYN_REASON_MAP_ERROR);
+    subject = tcp_subject();
     assert_int_equal(
         decide(&source.base, f->policy, ON_FAULT_POLICY, &subject, &f->arena, &decision),
         DECIDE_OK);
