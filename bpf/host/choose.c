@@ -92,15 +92,16 @@ static bool is_possible(enum node_hook_kind kind, const struct choose_host *host
     return false;
 }
 
-/* Without the device's own hook its connections are still seen by the control groups. */
+/* Without the device's own hook its connections are still seen by the control groups.  A device
+ * that is not there is missed all the same: it was named. */
 static void settle_for_none(enum node_mode mode, const struct choose_host *host,
-                            struct choice *choice)
+                            const struct choose_device *device, struct choice *choice)
 {
     struct choice cgroups = {.some = false};
 
     if (mode == NODE_AUTO)
         choose_for_cgroups(mode, host, &cgroups);
-    choice->missing = !cgroups.some;
+    choice->missing = !cgroups.some || !device->ifindex;
     if (cgroups.some) {
         struct text text = {choice->why, strlen(choice->why)};
 
@@ -149,7 +150,7 @@ void choose_for_device(enum node_mode mode, const struct choose_host *host,
     else
         choose_among(ORDERS[mode], host, device, &choice);
     if (!choice.some && mode != NODE_CGROUP)
-        settle_for_none(mode, host, &choice);
+        settle_for_none(mode, host, device, &choice);
     *ret_choice = choice;
 }
 

@@ -34,8 +34,8 @@ struct choose_device {
 struct choice {
     bool some;                /* there is a hook to attach */
     enum node_hook_kind kind; /* which; only if there is one */
-    bool missing;             /* none, although it was asked for and nothing else stands in for it:
-                                 capture is degraded */
+    bool missing; /* none, although it was asked for and nothing else stands in for it, or
+                     the device is not there: capture is degraded */
     char why[CHOOSE_WHY_MAX]; /* why this one, or why none; no newline, no full stop */
 };
 

@@ -128,7 +128,7 @@ static void a_device_gets_the_first_hook_that_works(void **state)
          {.has_cgroup2 = true},
          {.name = "eth9"},
          NONE,
-         false,
+         true,
          "no such device"},
         {"the driver or nothing",
          NODE_XDP,
