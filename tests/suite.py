@@ -226,7 +226,7 @@ def part_e2e(tally):
     if not build(tally, "release") or not build(tally, "dev"):
         return
     scripts(tally, "e2e")
-    with_sanitizers(tally, "e2e", "fingerprint", "lifecycle", "sources", "agent_config")
+    with_sanitizers(tally, "e2e", "fingerprint", "lifecycle", "sources", "agent_config", "admin")
 
 
 def part_cluster(tally):
