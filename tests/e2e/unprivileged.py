@@ -104,7 +104,27 @@ def intrusion(cases, where, intruder, pin_dir, elsewhere):
     )
 
 
-def reading(cases, lab, program, intruder, mode):
+def serve_as_nobody(cases, where, lab, program, policy, pin_dir):
+    """A server that nobody has started, not one that became nobody."""
+    folder = os.path.join(SCRATCH, "nobody")
+    if not os.path.exists(folder):
+        os.mkdir(folder, 0o755)
+        os.chown(folder, NOBODY, NOBODY)
+    address = f"unix:{folder}/authz.sock"
+    server = lab.start(
+        "nobody", *AS_NOBODY.format(GROUP).split(), program, "serve", "--policy", policy, "--listen", address,
+        "--source", "pins", "--pin-dir", pin_dir,
+    ).wait_for("ready")  # fmt: skip
+    asked = subprocess.run([program, "healthcheck", address], stdout=subprocess.DEVNULL, timeout=30)
+    cases.check(
+        f"{where}: a server that nobody has started reads, and serves",
+        "reading tracked connections" in server.output() and asked.returncode == 0,
+        (server.output(), asked.returncode),
+    )
+    cases.equal(f"{where}: and ends as told", server.stop(), 0)
+
+
+def reading(cases, lab, program, intruder, policy, mode):
     """With the host's bpffs open or closed, by the agent's own and by a bind mount."""
     mount_host_bpffs(mode)
     listener = Listener(lab)
@@ -137,6 +157,7 @@ def reading(cases, lab, program, intruder, mode):
                 closed if mode == "0700" else direct[0] == 0,
                 direct,
             )
+        serve_as_nobody(cases, where, lab, program, policy, read_from)
         intrusion(cases, where, intruder, read_from, HOST_BPFFS if mode == "1777" else "-")
         refused = nobody("ip", "link", "set", "dev", SERVER_DEVICE, "xdp", "off", namespace=lab.server)
         cases.check(f"{where}: nobody cannot detach by netlink", refused.returncode != 0 and lab.attached(), refused)
@@ -259,7 +280,7 @@ def main(cases):
     policy = lab.copy(os.path.join(E2E, "policy.yaml"))
     os.makedirs(HOST_BPFFS, exist_ok=True)
     for mode in ("0700", "1777"):
-        reading(cases, lab, program, intruder, mode)
+        reading(cases, lab, program, intruder, policy, mode)
     squatting(cases, lab, program, policy)
     serving(cases, lab, policy)
 
