@@ -92,11 +92,12 @@ INLINE enum capture_counter counter_of_insert(long r)
 
 /* --- without tracking ---- */
 
+/* Another CPU's may be the younger one. */
 INLINE int is_fresh(const struct found_syn *syn, const struct captured_entry *old)
 {
-    __u64 age_ns = syn->entry.syn.seen_ns - old->syn.seen_ns;
+    __s64 age_ns = (__s64)(syn->entry.syn.seen_ns - old->syn.seen_ns);
 
-    return age_ns < (__u64)syn->settings->captured_ms * 1000000;
+    return age_ns < (__s64)syn->settings->captured_ms * 1000000;
 }
 
 INLINE void complete_entry(struct found_syn *syn)
@@ -216,7 +217,8 @@ INLINE void count_rarities(const struct syn_record *record, struct capture_count
         own->values[COUNTER_IPV6_EXTENSION]++;
 }
 
-/* Returns 0 where no SYN can be. */
+/* Returns 0 where no SYN can be, which is for the verifier to see: find_syn() says no such thing.
+ */
 INLINE int packet_from_place(const struct place *place, const struct arrival *at,
                              struct parse_packet *ret_packet)
 {
@@ -259,7 +261,7 @@ INLINE void handle_packet(const struct parse_packet *packet, const struct arriva
     store(syn);
 }
 
-/* What find_syn() found. */
+/* What find_syn() found, in the same frame. */
 INLINE void handle_syn(const struct place *place, const struct arrival *at)
 {
     struct parse_packet packet;

@@ -2,8 +2,8 @@
 /* A flood of SYNs with random sources while clients connect slowly: the third segment comes 100 ms
  * after the SYN, which is as long as `pending` has to keep it.
  *
- * The flood goes to an address that is nobody's, so that the kernel drops it behind the hook: what
- * is in question is the map.  (attack_test floods a listener.)  It is bounded to FLOOD_RATE, which
+ * The flood's frames are another station's, so that the kernel drops them behind the hook: what is
+ * in question is the map.  (attack_test floods a listener.)  It is bounded to FLOOD_RATE, which
  * is what makes a promise possible: up to half of the map's size in SYNs during the delay, the LRU
  * keeps every one. */
 #include <errno.h>
@@ -36,8 +36,7 @@ enum {
     TIME_LIMIT_S = 60,
 };
 
-#define GHOST  "10.77.7.7"
-#define NOBODY "10.77.200.200"
+#define GHOST "10.77.7.7"
 
 static uint64_t now_ms(void)
 {
@@ -61,8 +60,9 @@ static void *flood_the_server(void *argument)
 {
     struct flood *flood = argument;
     const struct segment syn = {.source = GHOST,
-                                .destination = NOBODY,
+                                .destination = "10.77.0.2",
                                 .destination_port = own_port(),
+                                .elsewhere = 1,
                                 .flags = FLAG_SYN,
                                 .mss = 1460};
     int raw = raw_open(&flood->client, "far");

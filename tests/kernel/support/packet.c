@@ -122,6 +122,7 @@ size_t segment_build(const struct segment *segment, uint8_t ret_frame[FRAME_MAX]
     int is_ip6 = strchr(segment->source, ':') != NULL;
 
     memcpy(ret_frame, MACS, sizeof(MACS));
+    ret_frame[5] = (uint8_t)(ret_frame[5] + 7 * segment->elsewhere);
     put16(ret_frame + 12, is_ip6 ? ETH_P_IPV6 : ETH_P_IP);
     return ETH + (is_ip6 ? build_ip6 : build_ip4)(segment, ret_frame + ETH);
 }
@@ -238,8 +239,8 @@ static uint32_t next_random(uint32_t *state)
     return *state;
 }
 
-/* IPv4 only. */
-static void randomise(uint8_t *frame, size_t length, uint32_t *state)
+/* IPv4 only.  What nobody receives needs no right checksums. */
+static void randomise(uint8_t *frame, size_t length, int elsewhere, uint32_t *state)
 {
     uint8_t *ip = frame + ETH, *tcp = ip + IP4;
 
@@ -247,6 +248,8 @@ static void randomise(uint8_t *frame, size_t length, uint32_t *state)
     ip[12] = (uint8_t)(11 + ip[12] % 100); /* no multicast, no loopback */
     put16(tcp, 1024 + next_random(state) % 60000);
     put32(tcp + 4, next_random(state));
+    if (elsewhere)
+        return;
     put16(ip + 10, 0);
     put16(ip + 10, fold(sum16(0, ip, IP4)));
     set_tcp_checksum(ip + 12, 8, tcp, length - ETH - IP4);
@@ -271,7 +274,7 @@ size_t raw_flood(int raw, const struct segment *syn, size_t count)
         int r;
 
         for (size_t i = 0; i < BATCH; i++)
-            randomise(frames[i], length, &state);
+            randomise(frames[i], length, syn->elsewhere, &state);
         r = sendmmsg(raw, messages, BATCH, 0);
         if (r < 0 && errno != ENOBUFS && errno != EAGAIN)
             fail_msg("sendmmsg: %s", strerror(errno));

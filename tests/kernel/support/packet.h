@@ -29,6 +29,8 @@ struct segment {
     uint16_t window;        /* 0: 64240 */
     uint16_t mss;           /* 0: no option */
     uint8_t payload;        /* bytes of 'x' */
+    uint8_t elsewhere;      /* 1: for another station's MAC address; hooks see the frame, and the
+                               kernel drops it behind them */
     const uint8_t *options; /* more of them, a multiple of 4 bytes with the MSS option (4 bytes) */
     size_t options_length;
 };

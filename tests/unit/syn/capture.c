@@ -68,6 +68,32 @@ static void every_kind_but_a_syn_has_a_reason(void **state)
         assert_string_not_equal(frame_kind_name((enum frame_kind)kind), "");
 }
 
+/* The hooks look into VXLAN; p0f does not, and so nor does whoever reads a capture file. */
+static void tunnels_are_not_looked_into(void **state)
+{
+    static const struct {
+        uint8_t protocol;
+        uint16_t port; /* of UDP */
+    } TUNNELS[] = {{4, 0}, {41, 0}, {47, 0}, {17, 4789}, {17, 6081}, {17, 53}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(TUNNELS) / sizeof(TUNNELS[0]); i++) {
+        uint8_t packet[28] = {0x45, 0, 0, 28, 0, 0, 0, 0, 64, TUNNELS[i].protocol};
+        struct frames frames;
+        CLEANUP(capture_freep) struct capture *capture = NULL;
+        struct capture_frame frame;
+        struct diag diag = {0};
+
+        packet[22] = (uint8_t)(TUNNELS[i].port >> 8);
+        packet[23] = (uint8_t)TUNNELS[i].port;
+        frames_begin(&frames, FRAMES_LINK_RAW);
+        frames_add(&frames, 1, packet, sizeof(packet), sizeof(packet));
+        assert_int_equal(open_bytes(&frames, &capture, &diag), 0);
+        assert_int_equal(capture_next(capture, &frame, &diag), 1);
+        assert_int_equal(frame.kind, FRAME_NOT_TCP);
+    }
+}
+
 static void a_frame_that_was_cut_is_no_syn(void **state)
 {
     static const uint8_t JUST_IP[20] = {0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6};
@@ -157,6 +183,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames_are_counted_and_judged),
         cmocka_unit_test(every_kind_but_a_syn_has_a_reason),
+        cmocka_unit_test(tunnels_are_not_looked_into),
         cmocka_unit_test(a_frame_that_was_cut_is_no_syn),
         cmocka_unit_test(a_damaged_file_says_behind_which_packet),
         cmocka_unit_test(files_that_cannot_be_read_are_told_from_those_that_are_none),
