@@ -140,7 +140,9 @@ def reading(cases, lab, program, intruder, policy, mode):
         status, found, messages = look_up(program, connection, read_from)
         cases.check(
             f"{where}: nobody finds the SYN",
-            status == 0 and found["state"] == "verified" and found["hook"] == "xdp" and found["p0f"].startswith("4:64+"),
+            status == 0
+            and [found["state"], found["hook"]] == ["verified", "xdp"]
+            and found["p0f"].startswith("4:64+"),
             (status, found, messages),
         )
         status, found, messages = look_up(program, connection, read_from, group=GROUP + 1)
@@ -223,7 +225,7 @@ def serving(cases, lab, policy):
     lab.start_upstream()
     lab.start_envoy()
     early = Connection(lab)
-    cases.equal("and its listener answers: the fingerprint is unavailable, Envoy's failure mode decides", state(early), UNAVAILABLE)
+    cases.equal("and its listener answers: unavailable, so Envoy's failure mode decides", state(early), UNAVAILABLE)
 
     running = agent(lab).wait_for("ready")
     server.wait_for("reading tracked connections")
