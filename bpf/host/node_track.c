@@ -57,7 +57,7 @@ static int attach_all(const struct capture_maps *maps, struct trackers *ret_trac
     return 0;
 }
 
-/* With maps of one entry each, which go at once. */
+/* One copy, with maps of one entry each, which all go at once. */
 static int try_tracking(struct diag *diag)
 {
     static const struct map_sizes SMALLEST = {1, 1, 1};
@@ -68,7 +68,7 @@ static int try_tracking(struct diag *diag)
     memset(&trackers, -1, sizeof(trackers));
     capture_maps_init(&maps);
     r = objects_make_maps(&SMALLEST, &maps, diag);
-    return r < 0 ? r : attach_all(&maps, &trackers, diag);
+    return r < 0 ? r : attach_copy(0, &maps, trackers.links[0], diag);
 }
 
 int node_decide_tracking(struct node *node, struct diag *diag)

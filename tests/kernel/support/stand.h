@@ -25,7 +25,7 @@ struct stand {
 /* No agent yet. */
 void stand_make(struct stand *ret_stand);
 
-/* Cleans the pin folder up, too: a running node leaves first. */
+/* The pin folder goes, too: a running node leaves first. */
 void stand_done(struct stand *stand);
 
 /* XDP in the driver on "near", own_port(), nothing else. */
