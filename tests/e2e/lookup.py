@@ -11,9 +11,11 @@ from _control_group import control_group
 KEYS = ["source", "destination", "state", "reason", "p0f", "label", "os", "match", "distance", "mtu", "link", "hook",
         "age_ms", "isn"]  # fmt: skip
 OS_KEYS = ["class", "name", "flavor", "family"]
-OTHER_PORT = PORT + 1
+# Of this lab alone: who watches sees connections to these ports in all namespaces.
+OWN_PORT = 20000 + 10 * int(NUMBER or 0)
+OTHER_PORT = OWN_PORT + 1
 DATABASE = "/etc/p0f/p0f.fp"
-XDP = ("--interface", SERVER_DEVICE, "--port", f"{PORT},{OTHER_PORT}", "--capture", "xdp")
+XDP = ("--interface", SERVER_DEVICE, "--port", f"{OWN_PORT},{OTHER_PORT}", "--capture", "xdp")
 
 
 def agent(lab, *options, namespace=None):
@@ -53,13 +55,14 @@ def ends_of(connection):
 class Listener:
     """Accepts connections on a port of both families, and keeps them."""
 
-    def __init__(self, lab, port=PORT):
+    def __init__(self, lab, port=OWN_PORT):
+        self.port = port
         with lab.server.entered():
             self.socket = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
         self.accepted = []
 
     def connect(self, lab, *where, **how):
-        connection = Connection(lab, *where, **how)
+        connection = Connection(lab, *where, port=self.port, **how)
         self.accepted.append(self.socket.accept()[0])
         return connection
 
@@ -130,14 +133,14 @@ def one_connection(cases, lab, listener):
 def many_connections(cases, lab, listener):
     other = Listener(lab, OTHER_PORT)
     first = listener.connect(lab, source_port=45000)
-    second = other.connect(lab, port=OTHER_PORT, source_port=45000)
+    second = other.connect(lab, source_port=45000)
     third = listener.connect(lab, source_port=45001)
     source = ends_of(first)[0]
     status, objects, _ = look_up(source)
     cases.equal(
         "without a destination: a line for each connection of that source",
         (status, sorted(found["destination"] for found in objects), {found["state"] for found in objects}),
-        (0, [f"{SERVER_IPV4}:{PORT}", f"{SERVER_IPV4}:{OTHER_PORT}"], {"verified"}),
+        (0, [f"{SERVER_IPV4}:{OWN_PORT}", f"{SERVER_IPV4}:{OTHER_PORT}"], {"verified"}),
     )
     for connection in (first, second, third):
         connection.close(reset=True)
@@ -152,7 +155,7 @@ def many_connections(cases, lab, listener):
 
 def absences(cases, lab):
     nobody = f"{CLIENT_IPV4}:1"
-    for destination, reason in ((f"{SERVER_IPV4}:{PORT}", "not_seen"), (f"{SERVER_IPV4}:1", "filtered")):
+    for destination, reason in ((f"{SERVER_IPV4}:{OWN_PORT}", "not_seen"), (f"{SERVER_IPV4}:1", "filtered")):
         status, objects, _ = look_up(nobody, destination)
         cases.check(
             f"missing, {reason}: status 4, and facts are null",
@@ -177,7 +180,7 @@ def absences(cases, lab):
 
 
 def without_an_agent(cases):
-    status, objects, messages = look_up(f"{CLIENT_IPV4}:1", f"{SERVER_IPV4}:{PORT}")
+    status, objects, messages = look_up(f"{CLIENT_IPV4}:1", f"{SERVER_IPV4}:{OWN_PORT}")
     cases.check(
         "no agent: unavailable, and why",
         status == 4
@@ -227,7 +230,7 @@ def inside_the_node(cases, lab):
     """The agent outside of the server's namespace, as a node's is outside of its pods'."""
     with control_group() as group, lab.client.changed("net.ipv4.ip_default_ttl", 61):
         running = agent(
-            lab, "--port", str(PORT), "--capture", "cgroup", "--cgroup", group, "--node-hops", "2",
+            lab, "--port", str(OWN_PORT), "--capture", "cgroup", "--cgroup", group, "--node-hops", "2",
             namespace=Namespace("node"),
         )  # fmt: skip
         with moved_to(group):
