@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "output.h"
 #include "record.h"
 
 enum { LINE_MAX_ = 2048 };
@@ -71,24 +71,13 @@ static void print(const char *destination, const struct syn_answer *answer,
 {
     const struct endpoint source = endpoint("192.0.2.9:40000");
     struct endpoint other;
-    FILE *file = tmpfile();
-    int kept = dup(STDOUT_FILENO);
-    size_t length;
+    struct output output;
 
-    assert_non_null(file);
-    assert_true(kept >= 0);
     if (destination)
         other = endpoint(destination);
-    (void)fflush(stdout);
-    assert_true(dup2(fileno(file), STDOUT_FILENO) >= 0);
+    output = output_begin();
     sighting_print(&source, destination ? &other : NULL, answer, databases, format);
-    (void)fflush(stdout);
-    assert_true(dup2(kept, STDOUT_FILENO) >= 0);
-    (void)close(kept);
-    rewind(file);
-    length = fread(ret_line, 1, LINE_MAX_ - 1, file);
-    ret_line[length] = '\0';
-    (void)fclose(file);
+    output_end(&output, ret_line, LINE_MAX_);
 }
 
 /* The age is the time since the machine was started: its digits become a 0. */
