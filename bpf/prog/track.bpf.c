@@ -8,6 +8,7 @@
  *
  *   SYN_RECV -> ESTABLISHED   pending[source, ISN] -> live[socket's tuple],
  *                             and alias[wire's tuple] where NAT has moved the destination
+ *                             (`pending_before` likewise, while maps are being replaced)
  *
  *   anything -> CLOSE         leave both, by the socket's cookie; and again when the socket is
  *                             destroyed

@@ -2,6 +2,7 @@
 /* Forged SYNs against real connections: the record stays that of the connection. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -15,14 +16,18 @@
 
 enum { SOURCE_PORT = 33333, THIRD_ACK_DELAY_MS = 100, FLOOD = 300000 };
 
-#define GHOST "10.77.7.7" /* no interface owns it */
+/* The client's addresses, which no interface owns, and the server's. */
+#define GHOST   "10.77.7.7"
+#define GHOST6  "fd77::7:7"
+#define SERVER  "10.77.0.2"
+#define SERVER6 "fd77::2"
 
 /* The real SYN and the forged one differ in all that a fingerprint is made of. */
-static struct segment real(void)
+static struct segment real(bool ip6)
 {
     return (struct segment){
-        .source = GHOST,
-        .destination = "10.77.0.2",
+        .source = ip6 ? GHOST6 : GHOST,
+        .destination = ip6 ? SERVER6 : SERVER,
         .source_port = SOURCE_PORT,
         .destination_port = own_port(),
         .seq = 0x11111111,
@@ -33,9 +38,9 @@ static struct segment real(void)
     };
 }
 
-static struct segment forged(void)
+static struct segment forged(bool ip6)
 {
-    struct segment segment = real();
+    struct segment segment = real(ip6);
 
     segment.seq = 0x22222222;
     segment.ttl = 120;
@@ -46,7 +51,7 @@ static struct segment forged(void)
 
 static void assert_real(const struct watch *watch, const struct flow *flow)
 {
-    const struct segment syn = real();
+    const struct segment syn = real(false); /* the other family's has the same */
     struct syn_answer answer = watch_ask(watch, flow);
 
     assert_answer(answer, SYN_STATE_VERIFIED, SYN_REASON_NONE);
@@ -66,6 +71,7 @@ static void scene_make(struct scene *scene)
 {
     stage_make(&scene->stage);
     raw_announce(&scene->stage.server, GHOST);
+    raw_announce(&scene->stage.server, GHOST6);
     watch_start(&scene->watch, &scene->stage.server, "near", own_port());
     scene->raw = raw_open(&scene->stage.client, "far");
 }
@@ -78,35 +84,47 @@ static void scene_done(struct scene *scene)
 }
 
 /* Real SYN, forged SYN, and the third segment of the real handshake 100 ms later. */
-static int shake_hands_slowly(struct scene *scene, int listener, struct flow *ret_flow)
+static int shake_hands_slowly(struct scene *scene, int listener, bool ip6, struct flow *ret_flow)
 {
-    const struct segment syn = real(), forgery = forged();
+    const struct segment syn = real(ip6), forgery = forged(ip6);
     uint32_t syn_ack_seq;
 
     raw_send(scene->raw, &syn);
-    syn_ack_seq = raw_wait_syn_ack(scene->raw, GHOST, SOURCE_PORT);
+    syn_ack_seq = raw_wait_syn_ack(scene->raw, syn.source, SOURCE_PORT);
     raw_send(scene->raw, &forgery);
     sleep_ms(THIRD_ACK_DELAY_MS);
     raw_finish(scene->raw, &syn, syn_ack_seq);
     return accept_flow(listener, ret_flow);
 }
 
-static void forged_syn_before_the_third_segment_is_not_taken(void **state)
+static void forged_before_the_third_segment(bool ip6)
 {
     struct scene scene;
     struct flow flow;
     int listener, server;
 
-    (void)state;
     scene_make(&scene);
-    listener = listen_in(&scene.stage.server, "10.77.0.2", own_port());
-    server = shake_hands_slowly(&scene, listener, &flow);
+    listener = listen_in(&scene.stage.server, ip6 ? SERVER6 : SERVER, own_port());
+    server = shake_hands_slowly(&scene, listener, ip6, &flow);
     assert_real(&scene.watch, &flow);
     assert_int_equal(watch_counter(&scene.watch, COUNTER_SYN_STORED), 2);
+    assert_int_equal(watch_counter(&scene.watch, COUNTER_SYN_CONFLICT), 1);
     assert_int_equal(watch_counter(&scene.watch, COUNTER_ALIAS_STORED), 0);
     reset(&server);
     close(listener);
     scene_done(&scene);
+}
+
+static void forged_syn_before_the_third_segment_is_not_taken(void **state)
+{
+    (void)state;
+    forged_before_the_third_segment(false);
+}
+
+static void forged_ipv6_syn_before_the_third_segment_is_not_taken(void **state)
+{
+    (void)state;
+    forged_before_the_third_segment(true);
 }
 
 /* `rule` sends own_port() elsewhere; the listener is there, Envoy reports the destination of the
@@ -124,7 +142,7 @@ static void behind_nat(const char *rule, const char *listen_address, uint16_t li
               "prerouting priority -100; }; add rule ip t pre tcp dport %d %s'",
               own_port(), rule);
     listener = listen_in(&scene.stage.server, listen_address, listen_port);
-    server = shake_hands_slowly(&scene, listener, &socket_flow);
+    server = shake_hands_slowly(&scene, listener, false, &socket_flow);
     assert_int_equal(socket_flow.destination.port, listen_port);
     assert_real(&scene.watch, &socket_flow);
     assert_real(&scene.watch, &wire_flow);
@@ -199,40 +217,53 @@ static void full_alias_is_said(void **state)
     stage_done(&stage);
 }
 
-static void forged_syns_on_a_live_tuple_change_nothing(void **state)
+static void forged_on_a_live_tuple(bool ip6)
 {
+    enum { FORGERIES = 20 };
     struct scene scene;
     struct flow flow;
-    struct segment forgery = forged();
+    struct segment forgery = forged(ip6);
     int listener, server;
 
-    (void)state;
     scene_make(&scene);
-    listener = listen_in(&scene.stage.server, "10.77.0.2", own_port());
-    server = shake_hands_slowly(&scene, listener, &flow);
-    for (uint32_t i = 0; i < 20; i++) {
+    listener = listen_in(&scene.stage.server, ip6 ? SERVER6 : SERVER, own_port());
+    server = shake_hands_slowly(&scene, listener, ip6, &flow);
+    for (uint32_t i = 1; i <= FORGERIES; i++) {
         forgery.seq += i;
         raw_send(scene.raw, &forgery);
         assert_real(&scene.watch, &flow);
     }
     sleep_ms(20);
     assert_real(&scene.watch, &flow);
+    assert_int_equal(watch_counter(&scene.watch, COUNTER_SYN_ON_LIVE), FORGERIES);
     reset(&server);
     close(listener);
     scene_done(&scene);
+}
+
+static void forged_syns_on_a_live_tuple_change_nothing(void **state)
+{
+    (void)state;
+    forged_on_a_live_tuple(false);
+}
+
+static void forged_ipv6_syns_on_a_live_tuple_change_nothing(void **state)
+{
+    (void)state;
+    forged_on_a_live_tuple(true);
 }
 
 static void live_entry_survives_a_flood_of_its_listener(void **state)
 {
     struct scene scene;
     struct flow flow;
-    struct segment forgery = forged();
+    struct segment forgery = forged(false);
     int listener, server;
 
     (void)state;
     scene_make(&scene);
     listener = listen_in(&scene.stage.server, "10.77.0.2", own_port());
-    server = shake_hands_slowly(&scene, listener, &flow);
+    server = shake_hands_slowly(&scene, listener, false, &flow);
     while (watch_counter(&scene.watch, COUNTER_SYN_STORED) < FLOOD) {
         (void)raw_flood(scene.raw, &forgery, 20000);
         assert_real(&scene.watch, &flow);
@@ -242,7 +273,7 @@ static void live_entry_survives_a_flood_of_its_listener(void **state)
     reset(&server);
 
     /* and the next connection finds its SYN again */
-    server = shake_hands_slowly(&scene, listener, &flow);
+    server = shake_hands_slowly(&scene, listener, false, &flow);
     assert_real(&scene.watch, &flow);
     reset(&server);
     close(listener);
@@ -253,10 +284,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forged_syn_before_the_third_segment_is_not_taken),
+        cmocka_unit_test(forged_ipv6_syn_before_the_third_segment_is_not_taken),
         cmocka_unit_test(forged_syn_is_not_taken_behind_redirect),
         cmocka_unit_test(forged_syn_is_not_taken_behind_dnat),
         cmocka_unit_test(full_alias_is_said),
         cmocka_unit_test(forged_syns_on_a_live_tuple_change_nothing),
+        cmocka_unit_test(forged_ipv6_syns_on_a_live_tuple_change_nothing),
         cmocka_unit_test(live_entry_survives_a_flood_of_its_listener),
     };
 
