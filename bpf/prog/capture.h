@@ -147,13 +147,10 @@ INLINE void note_isn(const struct found_syn *syn, __u64 network)
         syn->own->values[COUNTER_SYN_ON_LIVE]++;
 }
 
-INLINE enum capture_counter store_pending(const struct found_syn *syn, __u64 network)
+INLINE enum capture_counter store_pending(const struct found_syn *syn)
 {
-    long r = bpf_map_update_elem(&pending, &syn->key, &syn->entry.syn, BPF_NOEXIST);
-
-    if (r == 0)
-        note_isn(syn, network);
-    return counter_of_insert(r);
+    return counter_of_insert(
+        bpf_map_update_elem(&pending, &syn->key, &syn->entry.syn, BPF_NOEXIST));
 }
 
 INLINE void store(struct found_syn *syn)
@@ -171,13 +168,15 @@ INLINE void store(struct found_syn *syn)
         syn->own->values[COUNTER_SYN_RATE_SKIPPED]++;
         return;
     }
-    counter = settings->tracked ? store_pending(syn, network) : store_captured(syn);
+    counter = settings->tracked ? store_pending(syn) : store_captured(syn);
     syn->own->values[counter]++;
     if (counter != COUNTER_SYN_STORED)
         return;
     limiter_charge(limits, settings, network);
     if (answer == LIMITER_ALLOWED)
         syn->own->values[COUNTER_SYN_RATE_ALLOWED]++;
+    else if (settings->tracked)
+        note_isn(syn, network);
 }
 
 /* --- */

@@ -158,10 +158,10 @@ struct captured_entry {
 _Static_assert(sizeof(struct captured_entry) == 160, "layout of captured_entry");
 
 /* `last_isn`: an array of LAST_ISN_CELLS cells, each the last SYN of the sources that hash to it.
- * Hooks write it with each SYN that they store, the tracker when that one's connection is
- * established and when it ends.  For counting only (SYN_CONFLICT, SYN_ON_LIVE,
- * PROMOTE_ISN_MISMATCH): sources that meet in a cell, and CPUs that write it at once, cost a count.
- */
+ * Hooks write it with each SYN that they store while it is calm (struct limiter; a flood would only
+ * overwrite what is known), the tracker when that one's connection is established and when it ends.
+ * For counting only (SYN_CONFLICT, SYN_ON_LIVE, PROMOTE_ISN_MISMATCH): sources that meet in a cell,
+ * and CPUs that write it at once, cost a count. */
 #define LAST_ISN_CELLS 16384 /* 128 KiB: mostly in a cache */
 struct last_isn {
     __u32 isn;
@@ -299,9 +299,9 @@ enum capture_counter {
     COUNTER_SYN_STORED,
     COUNTER_SYN_RETRANSMIT, /* same source and ISN already stored, by this hook or one before it:
                                the first one is kept */
-    COUNTER_SYN_CONFLICT, /* another ISN than the last SYN of that source and port, whose handshake
-                             has not ended (last_isn); it is stored beside the first one, or
-                             without tracking not at all */
+    COUNTER_SYN_CONFLICT, /* another ISN than the last SYN of that source and port (last_isn), whose
+                             handshake has not ended; it is stored beside the first one, or without
+                             tracking not at all */
     COUNTER_SYN_ON_LIVE,  /* the same while that one's connection lives */
     COUNTER_SYN_FILTERED_PORT,
     COUNTER_SYN_FILTERED_PREFIX,

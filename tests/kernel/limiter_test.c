@@ -134,7 +134,7 @@ static bool send6(struct scene *scene, uint32_t network, uint32_t host)
  * `check` then. */
 struct finding {
     unsigned stored, skipped, others;
-    uint64_t counted_skipped, counted_allowed;
+    uint64_t counted_skipped, counted_allowed, counted_conflicts;
     struct limiter limiter;
 };
 
@@ -153,6 +153,7 @@ static struct finding within_a_second(const struct capture_config *config,
             hookset_counter(&scene.set, SYN_HOOK_XDP, COUNTER_SYN_RATE_SKIPPED);
         finding.counted_allowed =
             hookset_counter(&scene.set, SYN_HOOK_XDP, COUNTER_SYN_RATE_ALLOWED);
+        finding.counted_conflicts = hookset_counter(&scene.set, SYN_HOOK_XDP, COUNTER_SYN_CONFLICT);
         finding.limiter = limiter_of(&scene);
         scene_done(&scene);
         if (in_time)
@@ -193,6 +194,17 @@ static void nobody_is_skipped_while_it_is_calm(void **state)
     finding = within_a_second(&config, send_100_of_one);
     assert_int_equal(finding.stored, 60);
     assert_int_equal(finding.counted_skipped, 40);
+}
+
+/* A flood would only overwrite the last ISNs. */
+static void other_isns_of_a_source_are_noted_while_it_is_calm(void **state)
+{
+    struct capture_config config = LIMITED;
+
+    (void)state;
+    config.syn_rate = 1000;
+    config.calm_syns = 60;
+    assert_int_equal(within_a_second(&config, send_100_of_one).counted_conflicts, 59);
 }
 
 static void without_a_limit_nobody_is_skipped(void **state)
@@ -320,6 +332,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobody_is_skipped_while_it_is_calm),
+        cmocka_unit_test(other_isns_of_a_source_are_noted_while_it_is_calm),
         cmocka_unit_test(without_a_limit_nobody_is_skipped),
         cmocka_unit_test(source_over_its_limit_is_skipped_and_others_are_not),
         cmocka_unit_test(addresses_of_one_64_are_one_source),
