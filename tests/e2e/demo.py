@@ -93,12 +93,16 @@ def examples(cases, folder):
         "README.md",
         *(f"docs/{name}" for name in sorted(os.listdir(os.path.join(ROOT, "docs"))) if name.endswith(".md")),
     ]
-    policies = [
+    files = [
         (document, text) for document in documents for text in yaml_blocks(document) if text.startswith("version: 1\n")
     ]
-    cases.check("the documents have examples of policies", len(policies) > 0)
+    policies = [file for file in files if is_policy(file[1])]
+    configurations = [file for file in files if not is_policy(file[1])]
+    cases.check("the documents have examples of both", policies and configurations, (len(policies), len(configurations)))
     for number, (document, text) in enumerate(policies, 1):
-        policy_loads(cases, folder, f"example {number}, in {document}", text)
+        policy_loads(cases, folder, f"policy {number}, in {document}", text)
+    for number, (document, text) in enumerate(configurations, 1):
+        configuration_is_read(cases, folder, f"configuration {number}, in {document}", text)
     with open(os.path.join(ROOT, "envoy/policy.yaml")) as file:
         policy_loads(cases, folder, "envoy/policy.yaml", file.read())
 
@@ -106,6 +110,27 @@ def examples(cases, folder):
 def yaml_blocks(document):
     with open(os.path.join(ROOT, document)) as file:
         return [textwrap.dedent(text) for _, text in re.findall(r"^( *)```yaml\n(.*?)^\1```", file.read(), re.M | re.S)]
+
+
+def is_policy(text):
+    return re.search(r"^default:", text, re.M) is not None
+
+
+def configuration_is_read(cases, folder, name, text):
+    """To its end, and all of it is right: what fails is the policy that the command line names."""
+    path, policy = os.path.join(folder, "synauthz.yaml"), os.path.join(folder, "no such policy")
+    with open(path, "w") as file:
+        file.write(text)
+    done = subprocess.run(
+        [find_synauthz(), "serve", "--config", path, "--policy", policy, "--listen", f"unix:{folder}/s"],
+        text=True,
+        stderr=subprocess.PIPE,
+    )
+    cases.equal(
+        f"synauthz accepts {name}",
+        (done.returncode, done.stderr),
+        (3, f"synauthz: {policy}: cannot read the file: No such file or directory\n"),
+    )
 
 
 def policy_loads(cases, folder, name, text):
