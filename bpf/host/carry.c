@@ -99,10 +99,14 @@ static bool is_full(int error)
     return error == -E2BIG || error == -ENOMEM || error == -ENOSPC;
 }
 
-static int carry_keys(const struct carrier *carrier, const struct tuple_key *keys, size_t count)
+static int carry_keys(const void *keys, const void *values, size_t count, void *context)
 {
+    const struct carrier *carrier = context;
+    const struct tuple_key *key = keys;
+
+    (void)values; /* each is read again, whole */
     for (size_t i = 0; i < count; i++) {
-        int r = carry_one(carrier, &keys[i]);
+        int r = carry_one(carrier, &key[i]);
 
         if (is_full(r))
             carrier->carried->lost += carrier->is_live;
@@ -112,12 +116,37 @@ static int carry_keys(const struct carrier *carrier, const struct tuple_key *key
     return 0;
 }
 
-/* In batches, which go from bucket to bucket: walking from key to key would start again whenever
- * the key at hand is deleted. */
-static int carry_map(const struct carrier *carrier)
+struct pending_carrier {
+    int to;
+    uint64_t since_ns;
+};
+
+static int carry_syns(const void *keys, const void *values, size_t count, void *context)
 {
-    CLEANUP(freep) struct tuple_key *keys = calloc(BATCH, sizeof(*keys));
-    CLEANUP(freep) void *values = calloc(BATCH, carrier->size);
+    const struct pending_carrier *carrier = context;
+    const struct pending_key *key = keys;
+    const struct syn_record *syn = values;
+
+    for (size_t i = 0; i < count; i++)
+        if (syn[i].seen_ns >= carrier->since_ns &&
+            bpf_map_update_elem(carrier->to, &key[i], &syn[i], BPF_NOEXIST) < 0 && errno != EEXIST)
+            return -errno;
+    return 0;
+}
+
+/* A map, in batches, which go from bucket to bucket: walking from key to key would start again
+ * whenever the key at hand is deleted. */
+struct walk {
+    int fd;
+    size_t key_size, value_size;
+    int (*visit)(const void *keys, const void *values, size_t count, void *context);
+    void *context;
+};
+
+static int walk_map(const struct walk *walk)
+{
+    CLEANUP(freep) void *keys = calloc(BATCH, walk->key_size);
+    CLEANUP(freep) void *values = calloc(BATCH, walk->value_size);
     uint32_t position = 0;
     bool is_first = true;
 
@@ -125,7 +154,7 @@ static int carry_map(const struct carrier *carrier)
         return -ENOMEM;
     for (;;) {
         uint32_t count = BATCH;
-        int end = bpf_map_lookup_batch(carrier->from, is_first ? NULL : &position, &position, keys,
+        int end = bpf_map_lookup_batch(walk->fd, is_first ? NULL : &position, &position, keys,
                                        values, &count, NULL) < 0
                       ? -errno
                       : 0;
@@ -133,21 +162,38 @@ static int carry_map(const struct carrier *carrier)
 
         if (end < 0 && end != -ENOENT)
             return end;
-        r = carry_keys(carrier, keys, count);
+        r = walk->visit(keys, values, count, walk->context);
         if (r < 0 || end < 0)
             return r;
         is_first = false;
     }
 }
 
+static int carry_map(struct carrier *carrier)
+{
+    const struct walk walk = {carrier->from, sizeof(struct tuple_key), carrier->size, carry_keys,
+                              carrier};
+
+    return walk_map(&walk);
+}
+
+int carry_pending(int from, int to, uint64_t since_ns)
+{
+    struct pending_carrier carrier = {to, since_ns};
+    const struct walk walk = {from, sizeof(struct pending_key), sizeof(struct syn_record),
+                              carry_syns, &carrier};
+
+    return walk_map(&walk);
+}
+
 int carry_entries(const struct capture_maps *from, const struct capture_maps *to,
                   struct carried *ret_carried)
 {
     struct carried carried = {0};
-    const struct carrier live = {from->fd[MAP_LIVE], to->fd[MAP_LIVE], true,
-                                 sizeof(struct live_entry), &carried};
-    const struct carrier alias = {from->fd[MAP_ALIAS], to->fd[MAP_ALIAS], false,
-                                  sizeof(struct alias_entry), &carried};
+    struct carrier live = {from->fd[MAP_LIVE], to->fd[MAP_LIVE], true, sizeof(struct live_entry),
+                           &carried};
+    struct carrier alias = {from->fd[MAP_ALIAS], to->fd[MAP_ALIAS], false,
+                            sizeof(struct alias_entry), &carried};
     int r = carry_map(&live);
 
     if (r == 0)

@@ -230,7 +230,7 @@ static void check_memory(struct node *node)
                     (unsigned long long)node->map_bytes, (unsigned long long)node->memory_limit);
 }
 
-int node_start(const struct node_config *config, struct node **ret_node, struct diag *diag)
+static int start_once(const struct node_config *config, struct node **ret_node, struct diag *diag)
 {
     CLEANUP(node_abortp) struct node *node = NULL;
     int r = node_new(config, &node, diag);
@@ -246,6 +246,43 @@ int node_start(const struct node_config *config, struct node **ret_node, struct 
     node_reconcile(node); /* again what could not be renewed */
     *ret_node = TAKE_PTR(node);
     return 0;
+}
+
+/* Was an agent killed while it replaced a set?  Sets the sizes that it was going over to. */
+static bool find_interrupted(const struct node_config *config, struct node_config *ret_config)
+{
+    CLEANUP(map_sets_done) struct map_sets sets = {0};
+    const struct capture_meta *meta;
+    struct pins pins;
+
+    if (pins_open(config->pin_dir, config->group, &pins, NULL) < 0)
+        return false; /* start_once() says why */
+    (void)map_sets_open(&pins, &sets);
+    pins_close(&pins);
+    if (sets.count < 2 || !map_set_is_true(&sets.items[0]) ||
+        sets.items[0].meta.layout != SYN_LAYOUT)
+        return false;
+    meta = &sets.items[0].meta;
+    *ret_config = *config;
+    ret_config->no_tracking = !meta->tracked;
+    ret_config->max_pending = meta->tracked ? meta->pending_size : meta->captured_size;
+    ret_config->max_live = meta->live_size;
+    return true;
+}
+
+int node_start(const struct node_config *config, struct node **ret_node, struct diag *diag)
+{
+    struct node_config interrupted;
+    struct node *node = NULL;
+
+    if (find_interrupted(config, &interrupted)) {
+        int r = start_once(&interrupted, &node, diag);
+
+        if (r < 0)
+            return r;
+        node_leave(node);
+    }
+    return start_once(config, ret_node, diag);
 }
 
 /* --- while it runs ---------------------------------------------------------------------------- */

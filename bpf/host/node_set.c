@@ -14,8 +14,9 @@
  *
  *     others removed       the old trackers with them; pending SYNs are kept until these have ended
  *
- * Killed in between, an agent leaves either a set without a name, which the next one removes, or a
- * set that it takes over. */
+ * Killed in between, an agent leaves either a set without a name, which the next one removes, or
+ * one beside that which it was to replace: the next one finishes that first, with the sizes it has.
+ */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -75,6 +76,32 @@ static bool may_share(const struct node *node, const struct map_set *from, enum 
     return map_has_shape(from, map, shape, false);
 }
 
+/* Where SYNs were before they go to our `pending`: in that of the set before or, if we share it,
+ * where that set has looked besides. */
+static int share_before(struct node *node, const struct map_set *from,
+                        const struct map_shape shapes[MAP_COUNT_])
+{
+    enum capture_map before = node->maps.fd[MAP_PENDING] < 0 ? MAP_PENDING : MAP_PENDING_BEFORE;
+
+    if (!map_has_shape(from, before, &shapes[MAP_PENDING], true))
+        return 0;
+    return share(from, before, &node->maps.fd[MAP_PENDING_BEFORE]);
+}
+
+/* There are only two places to look at: what the set before had in a third is copied.  Nobody
+ * writes there any more. */
+static int carry_before(const struct node *node, const struct map_set *from,
+                        const struct map_shape shapes[MAP_COUNT_])
+{
+    uint64_t now = boot_time_ns();
+
+    if (map_has_shape(from, MAP_PENDING, &shapes[MAP_PENDING], false) ||
+        !map_has_shape(from, MAP_PENDING_BEFORE, &shapes[MAP_PENDING], true))
+        return 0;
+    return carry_pending(from->maps.fd[MAP_PENDING_BEFORE], node->maps.fd[MAP_PENDING],
+                         now > HANDSHAKE_MAX_NS ? now - HANDSHAKE_MAX_NS : 0);
+}
+
 static int share_maps(struct node *node, const struct map_set *from,
                       const struct map_shape shapes[MAP_COUNT_])
 {
@@ -83,10 +110,7 @@ static int share_maps(struct node *node, const struct map_set *from,
     for (int map = 0; r == 0 && map < MAP_COUNT_; map++)
         if (may_share(node, from, map, &shapes[map]))
             r = share(from, map, &node->maps.fd[map]);
-    if (r == 0 && node->maps.fd[MAP_PENDING] < 0 &&
-        map_has_shape(from, MAP_PENDING, &shapes[MAP_PENDING], true))
-        r = share(from, MAP_PENDING, &node->maps.fd[MAP_PENDING_BEFORE]);
-    return r;
+    return r == 0 ? share_before(node, from, shapes) : r;
 }
 
 /* A state that goes on: the number of agents, and since when connections are known. */
@@ -114,6 +138,8 @@ static int make_set(struct node *node, const struct map_set *from,
 
     if (r == 0)
         r = objects_make_maps(&sizes, &node->maps, diag);
+    if (r == 0 && from)
+        r = carry_before(node, from, shapes);
     if (r == 0)
         r = describe(node, from);
     if (r == 0)

@@ -19,17 +19,6 @@
 
 enum { REPLACEMENTS = 200, RESTARTS = 10, CONNECTIONS = 300 };
 
-/* Lets so many connections come. */
-static void wait_for_more(const struct stream *stream, unsigned connections)
-{
-    unsigned end = stream_count(stream) + connections;
-
-    for (int waited = 0; stream_count(stream) < end; waited++) {
-        assert_in_range(waited, 0, 10000);
-        sleep_ms(1);
-    }
-}
-
 static void assert_none_lost(struct stream *stream)
 {
     struct stream_result result = stream_stop(stream);
@@ -37,6 +26,19 @@ static void assert_none_lost(struct stream *stream)
     print_message("        %u connections\n", result.connections);
     if (result.lost)
         fail_msg("%u of %u lost, first: %s", result.lost, result.connections, result.first_lost);
+}
+
+/* Lets so many connections come; a stream that has lost too many does not go on. */
+static void wait_for_more(struct stream *stream, unsigned connections)
+{
+    unsigned end = stream_count(stream) + connections;
+
+    for (int waited = 0; stream_count(stream) < end; waited++) {
+        if (waited == 10000)
+            assert_none_lost(stream);
+        assert_in_range(waited, 0, 10000);
+        sleep_ms(1);
+    }
 }
 
 /* What node_start() does to the programs of an agent before it, without the rest.  Two programs of
@@ -104,8 +106,21 @@ static void agents_follow_each_other(void **state)
     stand_done(&stand);
 }
 
-/* In a child: its end is the agent's. */
-static pid_t fork_agent(struct stand *stand)
+static void be_an_agent(struct stand *stand, const struct node_config *config, int ready)
+{
+    struct diag diag = {.text = ""};
+
+    if (stand_try_start(stand, config, &diag) < 0)
+        _exit(1);
+    (void)!write(ready, "r", 1);
+    for (;;) {
+        sleep_ms(100);
+        node_beat(stand->node);
+    }
+}
+
+/* In a child: its end is the agent's.  `wait`: until it has started. */
+static pid_t fork_agent(struct stand *stand, const struct node_config *config, bool wait)
 {
     int ready[2];
     char byte;
@@ -114,20 +129,11 @@ static pid_t fork_agent(struct stand *stand)
     assert_int_equal(pipe(ready), 0);
     pid = fork();
     assert_true(pid >= 0);
-    if (pid == 0) {
-        struct node_config config = stand_config(stand);
-        struct diag diag = {.text = ""};
-
-        if (stand_try_start(stand, &config, &diag) < 0)
-            _exit(1);
-        (void)!write(ready[1], "r", 1);
-        for (;;) {
-            sleep_ms(100);
-            node_beat(stand->node);
-        }
-    }
+    if (pid == 0)
+        be_an_agent(stand, config, ready[1]);
     close(ready[1]);
-    assert_int_equal(read(ready[0], &byte, 1), 1);
+    if (wait)
+        assert_int_equal(read(ready[0], &byte, 1), 1);
     close(ready[0]);
     return pid;
 }
@@ -148,16 +154,48 @@ static void an_agent_that_is_killed_is_not_missed(void **state)
     (void)state;
     stand_make(&stand);
     config = stand_config(&stand);
-    pid = fork_agent(&stand);
+    pid = fork_agent(&stand, &config, true);
     stand_start_source(&stand);
     stream = stream_start(&stand);
     kill_agent(pid);
     wait_for_more(stream, CONNECTIONS);
-    pid = fork_agent(&stand);
+    pid = fork_agent(&stand, &config, true);
     wait_for_more(stream, CONNECTIONS);
     kill_agent(pid);
     stand_start(&stand, &config);
     assert_true(stand_status(&stand).took_over);
+    wait_for_more(stream, CONNECTIONS);
+    assert_none_lost(stream);
+    stand_done(&stand);
+}
+
+/* Wherever it was on its way from one set of maps to another: the next one cleans up or goes on. */
+static void an_agent_that_is_killed_half_way_loses_nothing(void **state)
+{
+    static const unsigned AFTER_MS[] = {30, 150, 250, 350, 450, 550, 700, 900, 1400, 2200};
+    struct stand stand;
+    struct node_config config;
+    struct stream *stream;
+
+    (void)state;
+    stand_make(&stand);
+    config = stand_config(&stand);
+    stand_start(&stand, &config);
+    stream = stream_start(&stand);
+    stand_leave(&stand);
+    for (unsigned i = 0; i < sizeof(AFTER_MS) / sizeof(AFTER_MS[0]); i++) {
+        pid_t pid;
+
+        config.max_live = 4096 + i % 3;
+        config.max_pending = i % 2 ? 4096 : 8192;
+        pid = fork_agent(&stand, &config, false);
+        sleep_ms(AFTER_MS[i]);
+        kill_agent(pid);
+        wait_for_more(stream, 20);
+    }
+    config = stand_config(&stand);
+    stand_start(&stand, &config);
+    assert_int_equal(access(stand_path(&stand, PINS_UNFINISHED), F_OK), -1);
     wait_for_more(stream, CONNECTIONS);
     assert_none_lost(stream);
     stand_done(&stand);
@@ -306,6 +344,8 @@ int main(void)
         cmocka_unit_test(programs_are_replaced_200_times),
         cmocka_unit_test(agents_follow_each_other),
         cmocka_unit_test(an_agent_that_is_killed_is_not_missed),
+
+        cmocka_unit_test(an_agent_that_is_killed_half_way_loses_nothing),
         cmocka_unit_test(another_number_of_pending_syns),
         cmocka_unit_test(another_number_of_live_connections),
         cmocka_unit_test(what_ends_meanwhile_is_not_carried),
