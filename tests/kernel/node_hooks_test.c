@@ -382,6 +382,40 @@ static void filters_and_devices_change_without_a_restart(void **state)
     stand_done(&stand);
 }
 
+static void prefixes_are_replaced(void **state)
+{
+    struct prefix elsewhere = {.addr = addr_from_v4((const uint8_t[]){192, 0, 2, 0}), .length = 24};
+    struct prefix here = {.addr = addr_from_v4((const uint8_t[]){10, 77, 0, 0}), .length = 16};
+    const struct prefix *const ROWS[] = {&elsewhere, &here, &elsewhere, NULL};
+    struct stand stand;
+    struct node_config config;
+    struct diag diag = {.text = ""};
+    int listener;
+
+    (void)state;
+    stand_make(&stand);
+    config = stand_config(&stand);
+    listener = listen_in(&stand.stage.server, "10.77.0.2", own_port());
+    stand_start(&stand, &config);
+    for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
+        struct pair pair;
+
+        config.prefixes = ROWS[i];
+        config.prefix_count = ROWS[i] ? 1 : 0;
+        netns_enter(&stand.stage.server);
+        assert_int_equal(node_reconfigure(stand.node, &config, &diag), 0);
+        netns_leave();
+        pair = stand_connect(&stand, listener);
+        if (ROWS[i] == &elsewhere)
+            assert_answer(stand_ask(&stand, &pair.flow), SYN_STATE_MISSING, SYN_REASON_FILTERED);
+        else
+            assert_verified(&stand, &pair);
+        pair_done(&pair);
+    }
+    close(listener);
+    stand_done(&stand);
+}
+
 static void what_is_fixed_cannot_change(void **state)
 {
     struct stand stand;
@@ -418,6 +452,7 @@ int main(void)
         cmocka_unit_test(a_connection_older_than_the_agent_is_missing),
         cmocka_unit_test(without_tracking_syns_are_captured_only),
         cmocka_unit_test(filters_and_devices_change_without_a_restart),
+        cmocka_unit_test(prefixes_are_replaced),
         cmocka_unit_test(what_is_fixed_cannot_change),
     };
 
