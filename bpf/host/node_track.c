@@ -92,10 +92,13 @@ int node_decide_tracking(struct node *node, struct diag *diag)
 
 int node_attach_trackers(struct node *node, struct diag *diag)
 {
-    struct trackers fresh;
-    int r = node->tracked ? attach_all(&node->maps, &fresh, diag) : 0;
+    struct trackers fresh = {0};
+    int r;
 
-    if (r < 0 || !node->tracked)
+    if (!node->tracked)
+        return 0;
+    r = attach_all(&node->maps, &fresh, diag);
+    if (r < 0)
         return r;
     node_close_trackers(node);
     memcpy(node->trackers, fresh.links, sizeof(node->trackers));

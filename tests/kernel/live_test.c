@@ -217,8 +217,9 @@ static void addresses_outside_the_prefixes_are_not_captured(void **state)
     (void)state;
     stage_make(&stage);
     netns_run(&stage.server, "ip addr add 10.77.0.3/16 dev near");
-    watch_start_config(&watch, &stage.server,
-                       &(struct local_capture_config){&device, 1, false, &port, 1, &prefix, 1, 0, 0});
+    watch_start_config(
+        &watch, &stage.server,
+        &(struct local_capture_config){&device, 1, false, &port, 1, &prefix, 1, 0, 0});
     listener = listen_in(&stage.server, "0.0.0.0", own_port());
     clients[0] = connect_from(&stage.client, "10.77.0.2", own_port(), SOURCE_PORT);
     servers[0] = accept_flow(listener, &inside);
@@ -333,8 +334,9 @@ static void full_map_is_said_and_old_entries_stay(void **state)
 
     (void)state;
     stage_make(&stage);
-    watch_start_config(&watch, &stage.server,
-                       &(struct local_capture_config){&device, 1, false, &port, 1, NULL, 0, 0, ROOM});
+    watch_start_config(
+        &watch, &stage.server,
+        &(struct local_capture_config){&device, 1, false, &port, 1, NULL, 0, 0, ROOM});
     listener = listen_in(&stage.server, "10.77.0.2", own_port());
     for (int i = 0; i < CONNECTIONS; i++) {
         clients[i] = connect_from(&stage.client, "10.77.0.2", own_port(), 0);

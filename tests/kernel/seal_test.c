@@ -105,7 +105,7 @@ static void sealing_leaves_links_and_read_only_maps(void **state)
     assert_int_equal(held.programs, 0);
     assert_int_equal(held.writable_maps, 0);
     assert_int_equal(held.maps, MAP_COUNT_ - 1); /* nothing was replaced: no `pending_before` */
-    assert_int_equal(held.links, 5); /* the device, and two copies of two trackers */
+    assert_int_equal(held.links, 5);             /* the device, and two copies of two trackers */
     assert_int_equal(local_capture_program(watch.capture), -1);
     watch_done(&watch);
     held = what_we_hold();
@@ -150,9 +150,11 @@ static int forge_everything(const struct capture_maps *maps, const struct tuple_
     struct prefix_key prefix = {.bits = 128};
     uint8_t present = 1;
 
-    return try_to_forge(maps->fd[MAP_LIVE], key, &entry) || try_to_forge(maps->fd[MAP_ALIAS], key, &alias) ||
+    return try_to_forge(maps->fd[MAP_LIVE], key, &entry) ||
+           try_to_forge(maps->fd[MAP_ALIAS], key, &alias) ||
            try_to_forge(maps->fd[MAP_PENDING], &pending, &syn) ||
-           try_to_forge(maps->fd[MAP_CONFIG], &zero, &config) || try_to_forge(maps->fd[MAP_META], &zero, &meta) ||
+           try_to_forge(maps->fd[MAP_CONFIG], &zero, &config) ||
+           try_to_forge(maps->fd[MAP_META], &zero, &meta) ||
            try_to_forge(maps->fd[MAP_PORTS], &zero, &ports) ||
            try_to_forge(maps->fd[MAP_PREFIXES], &prefix, &present);
 }
@@ -259,7 +261,8 @@ static int seal_without_sys_admin(const struct netns *ns)
     data[0].permitted &= ~(1u << CAP_SYS_ADMIN);
     if (syscall(SYS_capset, &header, data) < 0)
         return 81;
-    if (local_capture_start(&config, &capture, &diag) < 0 || local_capture_seal(capture, &diag) < 0) {
+    if (local_capture_start(&config, &capture, &diag) < 0 ||
+        local_capture_seal(capture, &diag) < 0) {
         print_error("%s\n", diag.text);
         return 1;
     }
