@@ -90,11 +90,13 @@ static void set_filters(const struct bench *bench)
 {
     /* The defaults; at this rate it is not calm, and the limiter is asked. */
     const struct capture_config on = {
-        .enabled = 1, .tracked = 1, .syn_rate = 2000, .calm_syns = 2000, .limiter_seed = 0x5eed};
+        .enabled = 1, .tracked = 1, .syn_rate = 2000, .calm_syns = 2000};
+    const struct capture_secret secret = {.seed = 0x5eed};
     const __u32 word = PORT / 64, first = 0;
     const __u64 bit = 1ULL << (PORT % 64);
 
     if (bpf_map_update_elem(map_fd(bench, "ports"), &word, &bit, BPF_ANY) < 0 ||
+        bpf_map_update_elem(map_fd(bench, "secret"), &first, &secret, BPF_ANY) < 0 ||
         bpf_map_update_elem(map_fd(bench, "config"), &first, &on, BPF_ANY) < 0)
         die("setting the filters", errno);
 }

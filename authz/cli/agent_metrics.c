@@ -16,7 +16,6 @@ enum { NS_PER_S = 1000000000, NS_PER_MS = 1000000 };
 struct agent_metrics {
     const char *mode;
     const struct capture_maps *maps;
-    const struct capture_meta *meta;
     uint64_t stale_ns;
 
     pthread_mutex_t mutex; /* of all below */
@@ -44,7 +43,6 @@ int agent_metrics_new(const struct agent_metrics_config *config, struct agent_me
         return -ENOMEM;
     metrics->mode = config->mode;
     metrics->maps = config->maps;
-    metrics->meta = config->meta;
     metrics->stale_ns = (uint64_t)config->stale_ms * NS_PER_MS;
     (void)pthread_mutex_init(&metrics->mutex, NULL); /* glibc's cannot fail */
     *ret_metrics = metrics;
@@ -100,8 +98,7 @@ void agent_metrics_count_reload(struct agent_metrics *metrics, bool succeeded)
 
 static uint64_t heartbeat_age_ns(const struct agent_metrics *metrics)
 {
-    uint64_t beat = __atomic_load_n(&metrics->meta->heartbeat_ns, __ATOMIC_RELAXED);
-    uint64_t now = boot_time_ns();
+    uint64_t beat = metrics->status.heartbeat_ns, now = boot_time_ns();
 
     return now > beat ? now - beat : 0;
 }

@@ -16,7 +16,6 @@ struct agent_metrics;
 struct agent_metrics_config {
     const char *mode;                /* as --capture calls it; static */
     const struct capture_maps *maps; /* they and their descriptors outlive the metrics */
-    const struct capture_meta *meta; /* likewise, mapped */
     unsigned stale_ms;               /* a loop that has not reported for so long does not live */
 };
 

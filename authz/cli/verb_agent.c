@@ -41,7 +41,6 @@ struct agent {
     struct orders orders; /* at the start */
     struct listener admin_listener;
     struct node *node;
-    const struct capture_meta *meta;
     struct agent_metrics *metrics;
     struct admin *admin;
     int signal_fd, timer_fd;
@@ -59,7 +58,6 @@ static void agent_done(struct agent *agent)
 {
     admin_stopp(&agent->admin);
     agent_metrics_freep(&agent->metrics);
-    capture_meta_unmap(agent->meta);
     if (agent->node)
         node_leave(agent->node);
     closep(&agent->admin_listener.fd);
@@ -122,17 +120,14 @@ static int start_node(struct agent *agent, struct diag *diag)
 
 static int start_metrics(struct agent *agent, struct diag *diag)
 {
-    struct agent_metrics_config config = {
+    const struct agent_metrics_config config = {
         .mode = AGENT_CAPTURE_MODES[agent->orders.settings.node.mode],
         .maps = node_get_maps(agent->node),
         .stale_ms = LOOP_STALE_MS,
     };
-    int r = capture_meta_map(config.maps, &agent->meta);
+    int r = agent_metrics_new(&config, &agent->metrics);
 
-    if (r < 0)
-        return diag_set(diag, r, "cannot read the map `meta`: %s", strerror(-r));
-    config.meta = agent->meta;
-    return agent_metrics_new(&config, &agent->metrics);
+    return r < 0 ? diag_set(diag, r, "no memory for the metrics") : 0;
 }
 
 static int start_admin(struct agent *agent, struct diag *diag)

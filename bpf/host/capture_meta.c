@@ -4,7 +4,6 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -79,51 +78,6 @@ int capture_meta_read(const struct capture_maps *maps, struct capture_meta *ret_
     return bpf_map_lookup_elem(maps->fd[MAP_META], &(uint32_t){0}, ret_meta) < 0 ? -errno : 0;
 }
 
-static size_t mapped_size(void)
-{
-    return (size_t)sysconf(_SC_PAGESIZE);
-}
-
-static int map_value(const struct capture_maps *maps, int protection, void **ret_value)
-{
-    void *value = mmap(NULL, mapped_size(), protection, MAP_SHARED, maps->fd[MAP_META], 0);
-
-    if (value == MAP_FAILED)
-        return -errno;
-    *ret_value = value;
-    return 0;
-}
-
-int capture_meta_map(const struct capture_maps *maps, const struct capture_meta **ret_meta)
-{
-    void *value = NULL;
-    int r = map_value(maps, PROT_READ, &value);
-
-    if (r == 0)
-        *ret_meta = value;
-    return r;
-}
-
-int capture_meta_map_writable(const struct capture_maps *maps, struct capture_meta **ret_meta)
-{
-    void *value = NULL;
-    int r = map_value(maps, PROT_READ | PROT_WRITE, &value);
-
-    if (r == 0)
-        *ret_meta = value;
-    return r;
-}
-
-void capture_meta_unmap(const struct capture_meta *meta)
-{
-    void *start;
-
-    if (!meta)
-        return;
-    memcpy(&start, &meta, sizeof(start)); /* munmap() wants it without const */
-    (void)munmap(start, mapped_size());
-}
-
 bool capture_meta_is_of_this_boot(const struct capture_meta *meta)
 {
     uint8_t boot_id[16];
@@ -134,8 +88,6 @@ bool capture_meta_is_of_this_boot(const struct capture_meta *meta)
 
 int capture_meta_is_usable(const struct capture_meta *meta)
 {
-    uint32_t state = *(const volatile uint32_t *)&meta->state; /* the agent may write it now */
-
     return capture_meta_is_of_this_boot(meta) && meta->reader_layout == READER_LAYOUT &&
-           (state == CAPTURE_RUNNING || state == CAPTURE_DEGRADED);
+           (meta->state == CAPTURE_RUNNING || meta->state == CAPTURE_DEGRADED);
 }

@@ -23,16 +23,6 @@ int capture_meta_describe(const struct capture_maps *maps, struct capture_meta *
 /* The one value of `meta` as it is now.  Returns 0 or a negative errno. */
 int capture_meta_read(const struct capture_maps *maps, struct capture_meta *ret_meta);
 
-/* The one value of `meta`, mapped for reading: it follows what the agent and the programs write.
- * -EINVAL for a descriptor that was opened for reading only, as those of pin_reader.h: Linux makes
- * no shared mapping of such a one, and BPF maps have no other.  Returns 0 or a negative errno;
- * capture_meta_unmap() takes NULL. */
-int capture_meta_map(const struct capture_maps *maps, const struct capture_meta **ret_meta);
-void capture_meta_unmap(const struct capture_meta *meta);
-
-/* The same for the agent, which alone may write it. */
-int capture_meta_map_writable(const struct capture_maps *maps, struct capture_meta **ret_meta);
-
 /* Was the set made under this boot, and does it have our magic? */
 bool capture_meta_is_of_this_boot(const struct capture_meta *meta);
 

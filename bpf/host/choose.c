@@ -92,8 +92,14 @@ static bool is_possible(enum node_hook_kind kind, const struct choose_host *host
     return false;
 }
 
+/* "eth*" may stand for nothing today; "eth0" was meant to be there. */
+static bool is_named(const struct choose_device *device)
+{
+    return !strpbrk(device->name, "*?[");
+}
+
 /* Without the device's own hook its connections are still seen by the control groups.  A device
- * that is not there is missed all the same: it was named. */
+ * that was named and is not there is missed all the same. */
 static void settle_for_none(enum node_mode mode, const struct choose_host *host,
                             const struct choose_device *device, struct choice *choice)
 {
@@ -101,7 +107,7 @@ static void settle_for_none(enum node_mode mode, const struct choose_host *host,
 
     if (mode == NODE_AUTO)
         choose_for_cgroups(mode, host, &cgroups);
-    choice->missing = !cgroups.some || !device->ifindex;
+    choice->missing = !cgroups.some || (!device->ifindex && is_named(device));
     if (cgroups.some) {
         struct text text = {choice->why, strlen(choice->why)};
 

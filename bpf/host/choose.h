@@ -23,7 +23,7 @@ struct choose_host {
 };
 
 struct choose_device {
-    const char *name;
+    const char *name;              /* or the pattern that stands for none */
     unsigned ifindex;              /* 0: there is no such device */
     unsigned short type;           /* ARPHRD_*, linux/if_arp.h */
     uint32_t foreign_xdp;          /* id of somebody else's XDP program, 0: none */
@@ -35,7 +35,7 @@ struct choice {
     bool some;                /* there is a hook to attach */
     enum node_hook_kind kind; /* which; only if there is one */
     bool missing; /* none, although it was asked for and nothing else stands in for it, or
-                     the device is not there: capture is degraded */
+                     the device was named and is not there: capture is degraded */
     char why[CHOOSE_WHY_MAX]; /* why this one, or why none; no newline, no full stop */
 };
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "keeper.h"
 
 int filters_check(const struct filters *filters, struct diag *diag)
 {
@@ -18,7 +19,7 @@ int filters_check(const struct filters *filters, struct diag *diag)
     return 0;
 }
 
-static int write_ports(int fd, const struct filters *filters)
+static int write_ports(int keeper, int fd, const struct filters *filters)
 {
     uint64_t words[PORTS_WORDS] = {0};
 
@@ -28,11 +29,12 @@ static int write_ports(int fd, const struct filters *filters)
         words[filters->ports[i] / 64] |= UINT64_C(1) << filters->ports[i] % 64;
     for (uint32_t i = 0; i < PORTS_WORDS; i++) {
         uint64_t now = 0;
+        int r = bpf_map_lookup_elem(fd, &i, &now) < 0 ? -errno : 0;
 
-        if (bpf_map_lookup_elem(fd, &i, &now) < 0)
-            return -errno;
-        if (now != words[i] && bpf_map_update_elem(fd, &i, &words[i], BPF_ANY) < 0)
-            return -errno;
+        if (r == 0 && now != words[i])
+            r = keeper_write_ports(keeper, i, words[i]);
+        if (r < 0)
+            return r;
     }
     return 0;
 }
@@ -63,14 +65,13 @@ static struct prefix_key *wanted_keys(const struct filters *filters)
     return keys;
 }
 
-static int add_prefixes(int fd, const struct prefix_key *keys, size_t count)
+static int add_prefixes(int keeper, const struct prefix_key *keys, size_t count)
 {
-    const uint8_t present = 1;
+    int r = 0;
 
-    for (size_t i = 0; i < count; i++)
-        if (bpf_map_update_elem(fd, &keys[i], &present, BPF_ANY) < 0)
-            return -errno;
-    return 0;
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = keeper_add_prefix(keeper, &keys[i]);
+    return r;
 }
 
 /* Those in the map that are not among the wanted ones: at most PREFIXES_MAX. */
@@ -89,7 +90,7 @@ static size_t find_stale(int fd, const struct prefix_key *keys, size_t count,
     return found;
 }
 
-static int remove_stale(int fd, const struct prefix_key *keys, size_t count)
+static int remove_stale(int keeper, int fd, const struct prefix_key *keys, size_t count)
 {
     CLEANUP(freep) struct prefix_key *stale = calloc(PREFIXES_MAX, sizeof(*stale));
     size_t found;
@@ -97,33 +98,36 @@ static int remove_stale(int fd, const struct prefix_key *keys, size_t count)
     if (!stale)
         return -ENOMEM;
     found = find_stale(fd, keys, count, stale);
-    for (size_t i = 0; i < found; i++)
-        if (bpf_map_delete_elem(fd, &stale[i]) < 0 && errno != ENOENT)
-            return -errno;
+    for (size_t i = 0; i < found; i++) {
+        int r = keeper_remove_prefix(keeper, &stale[i]);
+
+        if (r < 0 && r != -ENOENT)
+            return r;
+    }
     return 0;
 }
 
 /* Prefixes count from the moment that the configuration says so; until then, and from the moment
  * that it says they do not, all destinations are captured. */
 static int replace(const struct filters *filters, const struct prefix_key *keys,
-                   const struct capture_config *config, const struct capture_maps *maps)
+                   const struct capture_config *config, const struct capture_maps *maps, int keeper)
 {
     struct capture_config value = *config;
-    int r = add_prefixes(maps->fd[MAP_PREFIXES], keys, filters->prefix_count);
+    int r = add_prefixes(keeper, keys, filters->prefix_count);
 
     value.use_prefixes = filters->prefix_count > 0;
     if (r == 0)
-        r = write_ports(maps->fd[MAP_PORTS], filters);
-    if (r == 0 && bpf_map_update_elem(maps->fd[MAP_CONFIG], &(uint32_t){0}, &value, BPF_ANY) < 0)
-        r = -errno;
-    return r < 0 ? r : remove_stale(maps->fd[MAP_PREFIXES], keys, filters->prefix_count);
+        r = write_ports(keeper, maps->fd[MAP_PORTS], filters);
+    if (r == 0)
+        r = keeper_write_config(keeper, &value);
+    return r < 0 ? r : remove_stale(keeper, maps->fd[MAP_PREFIXES], keys, filters->prefix_count);
 }
 
 int filters_write(const struct filters *filters, const struct capture_config *config,
-                  const struct capture_maps *maps, struct diag *diag)
+                  const struct capture_maps *maps, int keeper, struct diag *diag)
 {
     CLEANUP(freep) struct prefix_key *keys = wanted_keys(filters);
-    int r = keys ? replace(filters, keys, config, maps) : -ENOMEM;
+    int r = keys ? replace(filters, keys, config, maps, keeper) : -ENOMEM;
 
     if (r < 0)
         return diag_set(diag, r, "cannot write the capture filters: %s%s", strerror(-r),

@@ -26,9 +26,10 @@ struct filters {
 int filters_check(const struct filters *filters, struct diag *diag);
 
 /* Replace what was there while programs run: a destination that is captured before and after is
- * captured all the time.  `config` is written as it is, but for use_prefixes.  Returns 0, or a
- * negative errno with a message; then what is captured lies between the old and the new. */
+ * captured all the time.  The maps are read, and written by their keeper (keeper.h).  `config` is
+ * written as it is, but for use_prefixes.  Returns 0, or a negative errno with a message; then what
+ * is captured lies between the old and the new. */
 int filters_write(const struct filters *filters, const struct capture_config *config,
-                  const struct capture_maps *maps, struct diag *diag);
+                  const struct capture_maps *maps, int keeper, struct diag *diag);
 
 #endif

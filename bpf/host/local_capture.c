@@ -16,6 +16,7 @@
 
 #include "cleanup.h"
 #include "filters.h"
+#include "keeper.h"
 #include "load_error.h"
 #include "objects.h"
 
@@ -26,6 +27,7 @@ struct hook {
 
 struct local_capture {
     int program; /* of the devices; -1 once sealed */
+    int keeper;  /* likewise */
     bool sealed;
     int track_links[TRACKERS][TRACKER_PROGRAMS];
     struct hook *hooks;
@@ -47,16 +49,16 @@ static struct filters filters_of(const struct local_capture_config *config)
 }
 
 /* As one that is used from the moment that it is there. */
-static int write_meta(const struct capture_maps *maps, struct diag *diag)
+static int write_meta(const struct local_capture *capture, struct diag *diag)
 {
     struct capture_meta meta;
-    int r = capture_meta_describe(maps, &meta);
+    int r = capture_meta_describe(&capture->maps, &meta);
 
     if (r == 0) {
         meta.state = CAPTURE_RUNNING;
         meta.tracked = 1;
         meta.generation = 1;
-        r = bpf_map_update_elem(maps->fd[MAP_META], &(uint32_t){0}, &meta, BPF_ANY);
+        r = keeper_write_meta(capture->keeper, &meta);
     }
     if (r < 0)
         return diag_set(diag, r, "cannot describe the capture maps: %s", strerror(-r));
@@ -64,14 +66,14 @@ static int write_meta(const struct capture_maps *maps, struct diag *diag)
 }
 
 /* The filters are last: until then the programs do nothing. */
-static int write_maps(const struct capture_maps *maps, const struct local_capture_config *config,
-                      struct diag *diag)
+static int write_maps(const struct local_capture *capture,
+                      const struct local_capture_config *config, struct diag *diag)
 {
     const struct capture_config on = {.enabled = 1, .tracked = 1};
     const struct filters filters = filters_of(config);
-    int r = write_meta(maps, diag);
+    int r = write_meta(capture, diag);
 
-    return r < 0 ? r : filters_write(&filters, &on, maps, diag);
+    return r < 0 ? r : filters_write(&filters, &on, &capture->maps, capture->keeper, diag);
 }
 
 /* --- where they do it ------------------------------------------------------------------------- */
@@ -202,6 +204,19 @@ static int check_config(const struct local_capture_config *config, struct diag *
     return 0;
 }
 
+static int load_keeper(struct local_capture *capture, struct diag *diag)
+{
+    int r = objects_load_hook(OBJECT_KEEPER, &capture->maps, diag);
+
+    if (r < 0)
+        return r;
+    capture->keeper = r;
+    r = capture_secret_draw(&capture->maps);
+    if (r == 0)
+        r = keeper_freeze_maps(&capture->maps);
+    return r < 0 ? diag_set(diag, r, "cannot freeze the capture maps: %s", strerror(-r)) : 0;
+}
+
 static int load(struct local_capture *capture, const struct local_capture_config *config,
                 struct diag *diag)
 {
@@ -213,7 +228,7 @@ static int load(struct local_capture *capture, const struct local_capture_config
     if (r < 0)
         return r;
     capture->program = r;
-    return 0;
+    return load_keeper(capture, diag);
 }
 
 int local_capture_start(const struct local_capture_config *config,
@@ -228,11 +243,11 @@ int local_capture_start(const struct local_capture_config *config,
     if (!capture)
         return diag_set(diag, -ENOMEM, "no memory");
     memset(capture->track_links, -1, sizeof(capture->track_links));
-    capture->program = -1;
+    capture->program = capture->keeper = -1;
     capture_maps_init(&capture->maps);
     r = load(capture, config, diag);
     if (r == 0)
-        r = write_maps(&capture->maps, config, diag);
+        r = write_maps(capture, config, diag);
     if (r == 0)
         r = attach_trackers(capture, diag);
     if (r == 0)
@@ -245,9 +260,7 @@ int local_capture_start(const struct local_capture_config *config,
 
 /* --- without the means to do more ------------------------------------------------------------- */
 
-/* Freezes the map, so that no descriptor of it can write any more, however it is got (a read-only
- * one could be pinned and opened again for writing); the programs still can.  Returns a second
- * descriptor, good for reading only where we may ask for one, which takes root. */
+/* A second descriptor, good for reading only where we may ask for one, which takes root. */
 static int reopen_read_only(int fd)
 {
     LIBBPF_OPTS(bpf_get_fd_by_id_opts, options, .open_flags = BPF_F_RDONLY);
@@ -255,8 +268,6 @@ static int reopen_read_only(int fd)
     uint32_t length = sizeof(info);
     int r = bpf_obj_get_info_by_fd(fd, &info, &length);
 
-    if (r == 0)
-        r = bpf_map_freeze(fd);
     if (r < 0)
         return r;
     r = bpf_map_get_fd_by_id_opts(info.id, &options);
@@ -268,12 +279,17 @@ static int reopen_read_only(int fd)
 
 static int reopen_maps(const struct capture_maps *from, struct capture_maps *to)
 {
-    for (int map = 0; map < MAP_COUNT_; map++) {
-        int fd = from->fd[map] < 0 ? -1 : reopen_read_only(from->fd[map]);
+    for (enum capture_map map = 0; map < MAP_COUNT_; map++) {
+        int r;
 
-        if (fd < 0 && from->fd[map] >= 0)
-            return fd;
-        to->fd[map] = fd;
+        if (from->fd[map] < 0 || map == MAP_SECRET)
+            continue;
+        r = capture_map_freeze(from, map);
+        if (r == 0)
+            r = reopen_read_only(from->fd[map]);
+        if (r < 0)
+            return r;
+        to->fd[map] = r;
     }
     return 0;
 }
@@ -294,7 +310,8 @@ int local_capture_seal(struct local_capture *capture, struct diag *diag)
     capture->maps = maps;
     maps = writable; /* closed on return */
     closep(&capture->program);
-    capture->program = -1;
+    closep(&capture->keeper);
+    capture->program = capture->keeper = -1;
     capture->sealed = true;
     return 0;
 }
@@ -309,6 +326,11 @@ const struct capture_maps *local_capture_get_maps(const struct local_capture *ca
 int local_capture_program(const struct local_capture *capture)
 {
     return capture->program;
+}
+
+int local_capture_keeper(const struct local_capture *capture)
+{
+    return capture->keeper;
 }
 
 const char *local_capture_mode(const struct local_capture *capture, size_t interface)
@@ -346,6 +368,7 @@ void local_capture_freep(struct local_capture **slot)
         for (unsigned program = 0; program < TRACKER_PROGRAMS; program++)
             closep(&capture->track_links[copy][program]);
     closep(&capture->program);
+    closep(&capture->keeper);
     capture_maps_close(&capture->maps);
     free(capture->hooks);
     free(capture);

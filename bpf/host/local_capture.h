@@ -36,15 +36,17 @@ struct local_capture_config {
 int local_capture_start(const struct local_capture_config *config,
                         struct local_capture **ret_capture, struct diag *diag);
 
-/* Freeze the maps, so that only the programs can write them; close every program and every writable
- * descriptor. */
+/* Freeze the maps, so that only the programs can write them; close every program, every writable
+ * descriptor, and the secret's. */
 int local_capture_seal(struct local_capture *capture, struct diag *diag);
 
-/* Owned by the capture; writable before local_capture_seal(), read-only after it. */
+/* Owned by the capture.  Before local_capture_seal() all are writable but those of the keeper, after
+ * it none is. */
 const struct capture_maps *local_capture_get_maps(const struct local_capture *capture);
 
-/* The XDP program, for BPF_PROG_TEST_RUN; -1 once sealed. */
+/* The XDP program, for BPF_PROG_TEST_RUN, and the keeper (keeper.h); -1 once sealed. */
 int local_capture_program(const struct local_capture *capture);
+int local_capture_keeper(const struct local_capture *capture);
 
 /* "xdp native" or "xdp generic", for the log line of one interface. */
 const char *local_capture_mode(const struct local_capture *capture, size_t interface);

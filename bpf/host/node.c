@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -22,7 +21,6 @@ static void node_free(struct node *node)
 {
     node_close_trackers(node);
     node_close_hooks(node);
-    capture_meta_unmap(node->meta);
     capture_maps_close(&node->maps);
     pins_close(&node->pins);
     closep(&node->events);
@@ -58,8 +56,6 @@ static int node_new(const struct node_config *config, struct node **ret_node, st
     r = node_settings_copy(config, &node->settings, diag);
     if (r < 0)
         return r;
-    if (getrandom(&node->limiter_seed, sizeof(node->limiter_seed), 0) < 0)
-        return diag_set(diag, -errno, "no random numbers: %s", strerror(errno));
     node->events = devices_watch();
     if (node->events < 0)
         return diag_set(diag, node->events, "cannot watch the network devices: %s",
@@ -87,17 +83,13 @@ static int find_sets(struct node *node, struct map_sets *ret_sets, struct diag *
     return 0;
 }
 
-/* Sources keep their cells over the change of agents; and trackers of a set that the agent before
- * removed may still be about to go. */
+/* Trackers of a set that the agent before removed may still be about to go. */
 static void keep_settings(struct node *node)
 {
     struct capture_config before;
 
-    if (bpf_map_lookup_elem(node->maps.fd[MAP_CONFIG], &(uint32_t){0}, &before) < 0)
-        return;
-    if (before.limiter_seed)
-        node->limiter_seed = before.limiter_seed;
-    if (before.keep_pending)
+    if (bpf_map_lookup_elem(node->maps.fd[MAP_CONFIG], &(uint32_t){0}, &before) == 0 &&
+        before.keep_pending)
         node->keep_until_ns = boot_time_ns() + TRACKERS_END_NS;
 }
 
@@ -146,6 +138,8 @@ static int go_over(struct node *node, const struct map_set *before, const struct
     int r = before ? node_carry(node, before, diag) : 0;
 
     if (r == 0)
+        r = node_seal_evidence(node, diag);
+    if (r == 0)
         r = pin_all(node, diag);
     if (r == 0)
         r = node_publish(node, sets, diag);
@@ -172,20 +166,6 @@ static int go_on(struct node *node, const struct map_sets *sets, struct diag *di
     if (r == 0)
         node_remove_others(node, sets);
     return r;
-}
-
-/* What only programs write, nobody else can from now on, by whatever descriptor: whoever may read a
- * pin could pin it again elsewhere, as a file of their own, and open that for writing. */
-static int seal_evidence(const struct node *node, struct diag *diag)
-{
-    static const enum capture_map EVIDENCE[] = {
-        MAP_PENDING, MAP_LIVE, MAP_ALIAS, MAP_CAPTURED, MAP_COUNTERS, MAP_LAST_ISN, MAP_LIMITER};
-
-    for (size_t i = 0; i < sizeof(EVIDENCE) / sizeof(EVIDENCE[0]); i++)
-        if (bpf_map_freeze(node->maps.fd[EVIDENCE[i]]) < 0 && errno != EPERM) /* it is already */
-            return diag_set(diag, -errno, "cannot freeze the map `%s`: %s",
-                            CAPTURE_MAP_NAMES[EVIDENCE[i]], strerror(errno));
-    return 0;
 }
 
 static int open_set(struct node *node, struct map_sets *ret_sets, struct diag *diag)
@@ -215,9 +195,9 @@ static int start(struct node *node, const struct node_config *config, struct dia
         return r;
     before = sets.count ? &sets.items[0] : NULL;
     r = attach(node, before, diag);
-    if (r == 0)
-        r = node->took_over ? go_on(node, &sets, diag) : go_over(node, before, &sets, diag);
-    return r == 0 ? seal_evidence(node, diag) : r;
+    if (r < 0)
+        return r;
+    return node->took_over ? go_on(node, &sets, diag) : go_over(node, before, &sets, diag);
 }
 
 static void check_memory(struct node *node)
@@ -230,6 +210,13 @@ static void check_memory(struct node *node)
                     (unsigned long long)node->map_bytes, (unsigned long long)node->memory_limit);
 }
 
+static void tell_alive(struct node *node)
+{
+    node->meta.heartbeat_ns = boot_time_ns();
+    if (node_write_meta(node) == 0)
+        node->written_ns = node->meta.heartbeat_ns;
+}
+
 static int start_once(const struct node_config *config, struct node **ret_node, struct diag *diag)
 {
     CLEANUP(node_abortp) struct node *node = NULL;
@@ -239,8 +226,8 @@ static int start_once(const struct node_config *config, struct node **ret_node, 
         r = start(node, config, diag);
     if (r < 0)
         return r;
-    node->meta->owner_pid = (uint32_t)getpid();
-    node->meta->heartbeat_ns = boot_time_ns();
+    node->meta.owner_pid = (uint32_t)getpid();
+    tell_alive(node);
     check_memory(node);
     node->repairs = 0;
     node_reconcile(node); /* again what could not be renewed */
@@ -341,7 +328,7 @@ void node_beat(struct node *node)
 {
     uint64_t now = boot_time_ns();
 
-    node->meta->heartbeat_ns = now;
+    tell_alive(node);
     if (has_detached_hook(node))
         node_reconcile(node);
     pin_missing(node);
@@ -373,7 +360,8 @@ void node_leave(struct node *node)
     if (!node)
         return;
     (void)node_pin_missing(node); /* what is not pinned would end with us */
-    node->meta->owner_pid = 0;
+    node->meta.owner_pid = 0;
+    (void)node_write_meta(node); /* if not, it names a process that is no more */
     node_free(node);
 }
 
@@ -414,6 +402,7 @@ void node_get_status(struct node *node, struct node_status *ret_status)
         .attach_failures = node->attach_failures,
         .device_losses = node->device_losses,
         .repairs = node->repairs,
+        .heartbeat_ns = node->written_ns,
         .map_bytes = node->map_bytes,
         .memory_limit = node->memory_limit,
         .carried = node->carried,

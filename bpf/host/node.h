@@ -118,7 +118,8 @@ struct node_status {
     const struct node_hook *hooks; /* borrowed until the next call of another function */
     size_t hook_count;
     uint64_t attach_failures, device_losses, repairs; /* since node_start() */
-    uint64_t map_bytes;                               /* what the kernel keeps for the maps */
+    uint64_t heartbeat_ns; /* when the maps were told last that we live (CLOCK_BOOTTIME) */
+    uint64_t map_bytes;    /* what the kernel keeps for the maps */
     uint64_t memory_limit; /* of the agent's control group, 0: none; the maps count towards it */
     uint64_t carried, not_carried; /* live connections, when maps were replaced in node_start() */
     const char *set;               /* the folder in use, "v2" */

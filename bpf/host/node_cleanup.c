@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "cleanup.h"
+#include "keeper.h"
 #include "node_private.h"
 #include "pin_names.h"
 
@@ -57,10 +58,6 @@ int node_say_busy(const char *pin_dir, struct diag *diag)
 
 /* --- taking it away --------------------------------------------------------------------------- */
 
-/* All layouts begin alike: magic, layout, reader's layout, state. */
-enum { STATE_OFFSET = 12 };
-_Static_assert(offsetof(struct capture_meta, state) == STATE_OFFSET, "the same in all layouts");
-
 void node_wait_for_readers(void)
 {
     const struct timespec notice = {.tv_sec = PIN_NOTICE_MS / 1000,
@@ -71,20 +68,9 @@ void node_wait_for_readers(void)
 
 int node_end_set(const struct pins *pins, const char *set)
 {
-    CLEANUP(closep) int fd = pins_get(pins, set, "meta");
-    CLEANUP(freep) unsigned char *value = NULL;
-    const uint32_t ended = CAPTURE_ENDED;
-    struct map_shape shape;
+    CLEANUP(closep) int keeper = pins_get(pins, set, PIN_KEEPER);
 
-    if (fd < 0 || map_shape_of(fd, &shape) < 0 || shape.value_size < sizeof(struct capture_meta))
-        return 0;
-    value = malloc(shape.value_size);
-    if (!value)
-        return -ENOMEM;
-    if (bpf_map_lookup_elem(fd, &(uint32_t){0}, value) < 0)
-        return -errno;
-    memcpy(value + STATE_OFFSET, &ended, sizeof(ended));
-    return bpf_map_update_elem(fd, &(uint32_t){0}, value, BPF_ANY) < 0 ? -errno : 0;
+    return keeper < 0 ? 0 : keeper_end(keeper);
 }
 
 static bool is_set(const char *name)

@@ -4,11 +4,13 @@
 #include <stdio.h>
 
 #include "node_private.h"
+#include "pin_names.h"
 
 static const char *const PROGRAM_PINS[OBJECT_COUNT_] = {
     [OBJECT_XDP] = "prog_xdp",
     [OBJECT_TCX] = "prog_tcx",
     [OBJECT_CGROUP] = "prog_cgroup",
+    [OBJECT_KEEPER] = PIN_KEEPER,
 };
 
 const char *node_program_pin(enum object object)
@@ -29,10 +31,28 @@ static int put(struct node *node, const char *name, int fd, enum pin_kind kind, 
     return r;
 }
 
+/* What would help somebody to forge a SYN or to be skipped by the limiter, and what a reader has no
+ * use for. */
+static enum pin_kind kind_of(enum capture_map map)
+{
+    switch (map) {
+    case MAP_PENDING:
+    case MAP_PENDING_BEFORE:
+    case MAP_LAST_ISN:
+    case MAP_LIMITER:
+    case MAP_SECRET:
+    case MAP_WATCH:
+    case MAP_EVENTS:
+        return PIN_PRIVATE_MAP;
+    default:
+        return PIN_MAP;
+    }
+}
+
 static int put_maps(struct node *node, bool missing)
 {
-    for (int map = 0; map < MAP_COUNT_; map++) {
-        int r = put(node, CAPTURE_MAP_NAMES[map], node->maps.fd[map], PIN_MAP, missing);
+    for (enum capture_map map = 0; map < MAP_COUNT_; map++) {
+        int r = put(node, CAPTURE_MAP_NAMES[map], node->maps.fd[map], kind_of(map), missing);
 
         if (r < 0)
             return r;

@@ -36,8 +36,8 @@ struct node {
     struct pins pins;
     char set[SET_NAME_MAX]; /* the folder that our pins are in */
     struct capture_maps maps;
-    struct capture_meta *meta; /* mapped */
-    uint64_t limiter_seed;
+    struct capture_meta meta; /* as it shall be; full_ns is the tracker's, and not known here */
+    uint64_t written_ns; /* when the heartbeat was (CLOCK_BOOTTIME) */
     uint64_t before_until_ns; /* until when (CLOCK_BOOTTIME) pending_before is of use; 0: it is not
                                  there */
     uint64_t keep_until_ns;   /* until when promoted SYNs stay pending (record.h, keep_pending); 0:
@@ -48,7 +48,7 @@ struct node {
     char why_untracked[CHOOSE_WHY_MAX];
     int trackers[TRACKERS][TRACKER_PROGRAMS]; /* links */
 
-    int programs[OBJECT_COUNT_]; /* of hooks; -1: not loaded */
+    int programs[OBJECT_COUNT_]; /* of hooks, and the keeper; -1: not loaded */
     struct choose_host host;
     struct sites sites;
     struct node_hook *shown; /* the sites, as node_get_status() shows them */
@@ -77,6 +77,12 @@ int node_publish(struct node *node, const struct map_sets *sets, struct diag *di
 
 /* Unpin every set but ours. */
 void node_remove_others(struct node *node, const struct map_sets *sets);
+
+/* Write node->meta, but for full_ns. */
+int node_write_meta(const struct node *node);
+
+/* From now on only programs write what is known of SYNs and connections. */
+int node_seal_evidence(const struct node *node, struct diag *diag);
 
 /* Write the filters and what else programs are told. */
 int node_write_settings(const struct node *node, struct diag *diag);
@@ -134,7 +140,8 @@ void node_tell_state(struct node *node);
 int node_say_busy(const char *pin_dir, struct diag *diag);
 
 /* Before anything is taken from readers of a set: tell them that it has ended, and wait until all
- * have taken note.  A set that does not say what it is has no readers.  Returns 0 or a negative
+ * have taken note.  A set without a keeper has never had readers, or has lost what they read.
+ * Returns 0 or a negative
  * errno. */
 int node_end_set(const struct pins *pins, const char *set);
 void node_wait_for_readers(void);

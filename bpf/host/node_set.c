@@ -26,6 +26,7 @@
 
 #include "carry.h"
 #include "cleanup.h"
+#include "keeper.h"
 #include "node_private.h"
 #include "oplog.h"
 
@@ -116,17 +117,15 @@ static int share_maps(struct node *node, const struct map_set *from,
 /* A state that goes on: the number of agents, and since when connections are known. */
 static int describe(struct node *node, const struct map_set *from)
 {
-    struct capture_meta meta;
-    int r = capture_meta_describe(&node->maps, &meta);
+    struct capture_meta *meta = &node->meta;
+    int r = capture_meta_describe(&node->maps, meta);
 
     if (r < 0)
         return r;
-    meta.tracked = node->tracked;
-    meta.generation = from ? from->meta.generation : 0;
+    meta->tracked = node->tracked;
+    meta->generation = from ? from->meta.generation : 0;
     if (from && map_set_is_true(from))
-        meta.started_ns = from->meta.started_ns;
-    if (bpf_map_update_elem(node->maps.fd[MAP_META], &(uint32_t){0}, &meta, BPF_ANY) < 0)
-        return -errno;
+        meta->started_ns = from->meta.started_ns;
     return 0;
 }
 
@@ -159,8 +158,42 @@ static int take_over(struct node *node, const struct map_set *set)
         if (set->maps.fd[map] >= 0)
             r = share(set, map, &node->maps.fd[map]);
     set_name_format(set->name, node->set);
+    node->meta = set->meta;
     node->took_over = true;
     return r;
+}
+
+int node_write_meta(const struct node *node)
+{
+    return keeper_write_meta(node->programs[OBJECT_KEEPER], &node->meta);
+}
+
+/* The maps have not been pinned yet, or were frozen by an agent before us. */
+static int load_keeper(struct node *node, struct diag *diag)
+{
+    int keeper = objects_load_hook(OBJECT_KEEPER, &node->maps, diag);
+    int r;
+
+    if (keeper < 0)
+        return keeper;
+    node->programs[OBJECT_KEEPER] = keeper;
+    r = capture_secret_draw(&node->maps);
+    return r == 0 ? keeper_freeze_maps(&node->maps) : r;
+}
+
+int node_seal_evidence(const struct node *node, struct diag *diag)
+{
+    static const enum capture_map EVIDENCE[] = {
+        MAP_PENDING, MAP_LIVE, MAP_ALIAS, MAP_CAPTURED, MAP_COUNTERS, MAP_LAST_ISN, MAP_LIMITER};
+
+    for (size_t i = 0; i < sizeof(EVIDENCE) / sizeof(EVIDENCE[0]); i++) {
+        int r = capture_map_freeze(&node->maps, EVIDENCE[i]);
+
+        if (r < 0)
+            return diag_set(diag, r, "cannot freeze the map `%s`: %s",
+                            CAPTURE_MAP_NAMES[EVIDENCE[i]], strerror(-r));
+    }
+    return 0;
 }
 
 /* The first one is the one that was used last; another can be in use no more. */
@@ -181,13 +214,14 @@ int node_choose_set(struct node *node, const struct map_sets *sets, struct diag 
     else
         r = make_set(node, last, shapes, diag);
     if (r == 0)
-        r = capture_meta_map_writable(&node->maps, &node->meta);
+        r = load_keeper(node, diag);
     if (r < 0)
         return diag_set(diag, r, "%s: cannot use the maps: %s", node->pins.folder, strerror(-r));
     if (node->maps.fd[MAP_PENDING_BEFORE] >= 0)
         node->before_until_ns = boot_time_ns() + HANDSHAKE_MAX_NS;
-    node->meta->generation++;
-    return 0;
+    node->meta.generation++;
+    r = node_write_meta(node);
+    return r < 0 ? diag_set(diag, r, "cannot write the map `meta`: %s", strerror(-r)) : 0;
 }
 
 /* --- connections that are live ---------------------------------------------------------------- */
@@ -252,9 +286,11 @@ int node_publish(struct node *node, const struct map_sets *sets, struct diag *di
     int r;
 
     set_name_format(map_sets_next_name(sets), name);
-    node->meta->heartbeat_ns = boot_time_ns();
-    node->meta->state = node->meta->hooks_missing ? CAPTURE_DEGRADED : CAPTURE_RUNNING;
-    r = pins_rename_set(&node->pins, PINS_UNFINISHED, name);
+    node->meta.heartbeat_ns = boot_time_ns();
+    node->meta.state = node->meta.hooks_missing ? CAPTURE_DEGRADED : CAPTURE_RUNNING;
+    r = node_write_meta(node);
+    if (r == 0)
+        r = pins_rename_set(&node->pins, PINS_UNFINISHED, name);
     if (r < 0)
         return diag_set(diag, r, "%s/%s: cannot publish the maps: %s", node->pins.folder, name,
                         strerror(-r));
@@ -318,8 +354,7 @@ int node_write_settings(const struct node *node, struct diag *diag)
         .calm_syns = calm_syns(node),
         .node_hops = config->node_hops,
         .keep_pending = node->keep_until_ns != 0,
-        .limiter_seed = node->limiter_seed,
     };
 
-    return filters_write(&filters, &value, &node->maps, diag);
+    return filters_write(&filters, &value, &node->maps, node->programs[OBJECT_KEEPER], diag);
 }

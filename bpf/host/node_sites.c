@@ -229,8 +229,9 @@ void node_tell_state(struct node *node)
         attached += node->sites.items[i].attached;
         missing += node->sites.items[i].missing;
     }
-    node->meta->hooks = attached;
-    node->meta->hooks_missing = missing;
+    node->meta.hooks = attached;
+    node->meta.hooks_missing = missing;
     if (strcmp(node->set, PINS_UNFINISHED) != 0)
-        node->meta->state = missing ? CAPTURE_DEGRADED : CAPTURE_RUNNING;
+        node->meta.state = missing ? CAPTURE_DEGRADED : CAPTURE_RUNNING;
+    (void)node_write_meta(node); /* if not, the next beat does */
 }

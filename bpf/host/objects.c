@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "capture_cgroup.skel.h"
+#include "capture_keeper.skel.h"
 #include "capture_tcx.skel.h"
 #include "capture_track.skel.h"
 #include "capture_xdp.skel.h"
@@ -71,6 +72,18 @@ static struct skeleton open_track(void)
     return (struct skeleton){self, self ? self->obj : NULL, destroy_track};
 }
 
+static void destroy_keeper(void *self)
+{
+    capture_keeper__destroy(self);
+}
+
+static struct skeleton open_keeper(void)
+{
+    struct capture_keeper *self = capture_keeper__open();
+
+    return (struct skeleton){self, self ? self->obj : NULL, destroy_keeper};
+}
+
 static const struct {
     const char *name;
     struct skeleton (*open)(void);
@@ -80,6 +93,7 @@ static const struct {
     [OBJECT_TCX] = {"tcx", open_tcx, capture_tcx__elf_bytes},
     [OBJECT_CGROUP] = {"cgroup", open_cgroup, capture_cgroup__elf_bytes},
     [OBJECT_TRACK] = {"track", open_track, capture_track__elf_bytes},
+    [OBJECT_KEEPER] = {"keeper", open_keeper, capture_keeper__elf_bytes},
 };
 
 static void skeleton_done(struct skeleton *skeleton)

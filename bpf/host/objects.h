@@ -16,6 +16,7 @@ enum object {
     OBJECT_TCX, /* also for clsact */
     OBJECT_CGROUP,
     OBJECT_TRACK,
+    OBJECT_KEEPER, /* keeper.h: attached to nothing */
     OBJECT_COUNT_,
 };
 
@@ -50,7 +51,7 @@ int map_shape_of(int fd, struct map_shape *ret_shape);
  * those that were made stay open.  Returns 0, or a negative errno with a message. */
 int objects_make_maps(const struct map_sizes *sizes, struct capture_maps *maps, struct diag *diag);
 
-/* Load the program of OBJECT_XDP, OBJECT_TCX or OBJECT_CGROUP with these maps.  Returns a
+/* Load the one program of an object, any but OBJECT_TRACK, with these maps.  Returns a
  * descriptor, or a negative errno with a message. */
 int objects_load_hook(enum object object, const struct capture_maps *maps, struct diag *diag);
 

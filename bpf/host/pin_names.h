@@ -9,6 +9,9 @@
  * "link_" only.  As long as one is pinned, entries of closed connections are taken away. */
 #define PIN_TRACK_PREFIX "link_track"
 
+/* In a set of any layout: the program that writes its meta (record.h, struct keeper_order). */
+#define PIN_KEEPER "prog_keeper"
+
 /* In the pin folder: a folder that is open to root only; who watches holds a lock on it. */
 #define PIN_LOCK_WATCH "lock-watch"
 

@@ -3,7 +3,8 @@
  *
  *     lock/           0700: its owner is who may change anything; flock(2) tells
  *     v2/             0750 root:group, a set of maps
- *         live ...    0640 root:group: maps, by the names of maps.h
+ *         live ...    0640 root:group: maps for readers, by the names of maps.h
+ *         pending ... 0600 root: other maps
  *         link_*      0600 root: hooks and trackers; whoever can open one could detach it
  *         prog_*      0600 root: the programs that run, so that the next agent knows them again
  *     unfinished/     a set that is being made; removed by whoever finds it
@@ -29,7 +30,7 @@ struct pins {
     int lock; /* -1: not held */
 };
 
-enum pin_kind { PIN_MAP = 0, PIN_LINK, PIN_PROGRAM };
+enum pin_kind { PIN_MAP = 0, PIN_PRIVATE_MAP, PIN_LINK, PIN_PROGRAM };
 
 /* Make or check the folder (bpffs.h) and lock it.  -EBUSY: another agent holds it; the message does
  * not know which. */

@@ -157,7 +157,7 @@ INLINE void store(struct found_syn *syn)
 {
     const struct capture_config *settings = syn->settings;
     struct limiter *limits = bpf_map_lookup_elem(&limiter, &(__u32){0});
-    __u64 network = hash_network(syn->key.source, syn->key.family, settings->limiter_seed);
+    __u64 network = hash_network(syn->key.source, syn->key.family);
     enum limiter_answer answer;
     enum capture_counter counter;
 

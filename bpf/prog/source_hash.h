@@ -6,6 +6,13 @@
 
 #include "maps.h"
 
+INLINE __u64 hash_seed(void)
+{
+    const struct capture_secret *known = bpf_map_lookup_elem(&secret, &(__u32){0});
+
+    return known ? known->seed : 0;
+}
+
 /* The finaliser of SplitMix64 (Steele, Lea, Flood 2014): every bit of the result depends on every
  * bit of x. */
 INLINE __u64 hash_mix(__u64 x)
@@ -24,9 +31,9 @@ INLINE __u64 hash_half(const __u8 *at)
 }
 
 /* Of an IPv4 address, or of the /64 that an IPv6 address is in: one client may have them all. */
-INLINE __u64 hash_network(const __u8 source[16], __u8 family, __u64 seed)
+INLINE __u64 hash_network(const __u8 source[16], __u8 family)
 {
-    return hash_mix(seed ^ hash_half(family == 6 ? source : source + 8));
+    return hash_mix(hash_seed() ^ hash_half(family == 6 ? source : source + 8));
 }
 
 /* Of the whole address and the port; `network` is its hash_network(). */

@@ -137,11 +137,7 @@ INLINE void tell(enum watch_state state, const struct tuple_key *key, __u64 netn
 
 INLINE __u64 source_hash_of(const struct tuple_key *key)
 {
-    const struct capture_config *now = bpf_map_lookup_elem(&config, &(__u32){0});
-    __u64 seed = now ? now->limiter_seed : 0;
-
-    return hash_source(hash_network(key->source, key->family, seed), key->source,
-                       key->source_port_be);
+    return hash_source(hash_network(key->source, key->family), key->source, key->source_port_be);
 }
 
 /* Take a place in another socket's entry.  Its element may have been reused for another tuple since

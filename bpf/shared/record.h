@@ -210,8 +210,8 @@ struct prefix_key {
 };
 _Static_assert(sizeof(struct prefix_key) == 20, "layout of prefix_key");
 
-/* The one value of `config`.  All zero captures nothing.  The agent replaces it while programs run.
- */
+/* The one value of `config`.  All zero captures nothing.  The keeper replaces it while programs
+ * run. */
 struct capture_config {
     __u32 enabled;
     __u32 use_prefixes;
@@ -225,9 +225,15 @@ struct capture_config {
     __u32 keep_pending; /* promoted SYNs stay in `pending`, for the trackers of another set of maps
                            as well: while one set replaces another */
     __u32 zero;
-    __u64 limiter_seed;
 };
-_Static_assert(sizeof(struct capture_config) == 48, "layout of capture_config");
+_Static_assert(sizeof(struct capture_config) == 40, "layout of capture_config");
+
+/* The one value of `secret`, which is written once, before it is frozen, and goes on from a set of
+ * maps to the next.  Not in `config`, which is for readers. */
+struct capture_secret {
+    __u64 seed; /* of the hashes of sources, for `limiter` and `last_isn` */
+};
+_Static_assert(sizeof(struct capture_secret) == 8, "layout of capture_secret");
 
 #define META_MAGIC 0x53594e41u /* "SYNA" */
 
@@ -238,9 +244,9 @@ enum capture_state {
     CAPTURE_ENDED,    /* detached for good: entries are no longer kept true, do not read them */
 };
 
-/* The one value of `meta`, which is mapped into memory: whoever opens the maps learns here what
- * they are and whether somebody looks after them.  Each field has one writer: the agent, but for
- * full_ns. */
+/* The one value of `meta`: whoever opens the maps learns here what they are and whether somebody
+ * looks after them.  Each field has one writer: the keeper, but for full_ns.  In all layouts it
+ * begins with the same four fields, so that whoever reads it knows whether he can. */
 struct capture_meta {
     __u32 magic;
     __u32 layout;        /* SYN_LAYOUT */
@@ -265,6 +271,33 @@ struct capture_meta {
 _Static_assert(sizeof(struct capture_meta) == 104, "layout of capture_meta");
 
 #define HEARTBEAT_STALE_NS 5000000000ull
+
+/* What the keeper is told.  Whoever holds any descriptor of a map can pin it in a bpffs of his own
+ * and open that pin for writing; so `config`, `ports`, `prefixes` and `meta` are frozen, which user
+ * space cannot write at all, and one program writes them, which only root can run.
+ *
+ * In all layouts an order begins with what is to be done, and KEEPER_END needs no more than that:
+ * another version's set is ended by the keeper that is pinned in it. */
+enum keeper_action {
+    KEEPER_END = 1, /* meta.state becomes CAPTURE_ENDED */
+    KEEPER_META,    /* all of it but full_ns */
+    KEEPER_CONFIG,
+    KEEPER_PORTS, /* one word */
+    KEEPER_ADD_PREFIX,
+    KEEPER_REMOVE_PREFIX,
+};
+
+struct keeper_order {
+    __u32 action; /* enum keeper_action */
+    __u32 word;   /* of `ports` */
+    union {
+        struct capture_meta meta;
+        struct capture_config config;
+        __u64 ports;
+        struct prefix_key prefix;
+    };
+};
+_Static_assert(sizeof(struct keeper_order) == 112, "layout of keeper_order");
 
 /* `watch`: programs write to `events` only until then (CLOCK_BOOTTIME), so that a watcher that died
  * costs nothing. */

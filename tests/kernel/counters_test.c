@@ -57,7 +57,7 @@ static void scene_make(struct scene *scene)
         fail_msg("%s", diag.text);
     netns_leave();
     scene->sender = (struct sender){.program = local_capture_program(scene->capture),
-                                    .config = map_of(scene, MAP_CONFIG),
+                                    .keeper = local_capture_keeper(scene->capture),
                                     .source_port = FIRST_SOURCE_PORT};
     sender_configure(&scene->sender, &SENDER_SETTINGS);
     scene->listener = listen_in(&scene->stage.server, "10.77.0.2", own_port());

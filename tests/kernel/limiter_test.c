@@ -28,8 +28,8 @@ enum {
     IP6_TCP = PARSE_ETH_SIZE + PARSE_IP6_SIZE,
 };
 
-static const struct capture_config LIMITED = {
-    .enabled = 1, .tracked = 1, .syn_rate = LIMIT, .limiter_seed = 0x5eed5eed5eed5eed};
+static const struct capture_config LIMITED = {.enabled = 1, .tracked = 1, .syn_rate = LIMIT};
+static const struct capture_secret SECRET = {.seed = 0x5eed5eed5eed5eed};
 
 /* Everything of one test happens on one CPU and within one second of the limiter's. */
 struct scene {
@@ -87,6 +87,8 @@ static void scene_make(struct scene *scene, const struct capture_config *config)
     CPU_SET((size_t)scene->cpu, &one);
     assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
     hookset_make_with(&scene->set, NULL, config, NULL);
+    assert_int_equal(
+        bpf_map_update_elem(scene->set.maps.fd[MAP_SECRET], &(uint32_t){0}, &SECRET, BPF_ANY), 0);
     syn6.source = "2001:db8::1";
     syn6.destination = "2001:db8:ffff::1";
     scene->length4 = segment_build(&SYN4, scene->frame4);

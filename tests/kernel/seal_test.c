@@ -104,7 +104,8 @@ static void sealing_leaves_links_and_read_only_maps(void **state)
     held = what_we_hold();
     assert_int_equal(held.programs, 0);
     assert_int_equal(held.writable_maps, 0);
-    assert_int_equal(held.maps, MAP_COUNT_ - 1); /* nothing was replaced: no `pending_before` */
+    assert_int_equal(held.maps, MAP_COUNT_ - 2); /* no `secret`; no `pending_before` either, since
+                                                    nothing was replaced */
     assert_int_equal(held.links, 5);             /* the device, and two copies of two trackers */
     assert_int_equal(local_capture_program(watch.capture), -1);
     watch_done(&watch);
@@ -239,6 +240,7 @@ static void no_new_descriptor_can_write(void **state)
     assert_int_equal(write_through_new_descriptor(maps->fd[MAP_ALIAS]), -EPERM);
     assert_int_equal(write_through_new_descriptor(maps->fd[MAP_PORTS]), -EPERM);
     assert_int_equal(write_through_new_descriptor(maps->fd[MAP_CONFIG]), -EPERM);
+    assert_int_equal(write_through_new_descriptor(maps->fd[MAP_META]), -EPERM);
     watch_done(&watch);
     stage_done(&stage);
 }

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "keeper.h"
 #include "parse_tunnel.h"
 
 enum { OUT_MAX = 16384 };
@@ -39,9 +40,12 @@ void hookset_make_with(struct hookset *ret_set, const struct filters *filters,
     struct diag diag = {0};
 
     capture_maps_init(&ret_set->maps);
-    if (objects_make_maps(sizes ? sizes : &DEFAULT, &ret_set->maps, &diag) < 0 ||
+    if (objects_make_maps(sizes ? sizes : &DEFAULT, &ret_set->maps, &diag) < 0)
+        fail_msg("%s", diag.text);
+    ret_set->keeper = objects_load_hook(OBJECT_KEEPER, &ret_set->maps, &diag);
+    if (ret_set->keeper < 0 ||
         filters_write(filters ? filters : &ANY_PORT, config ? config : &TRACKED, &ret_set->maps,
-                      &diag) < 0)
+                      ret_set->keeper, &diag) < 0)
         fail_msg("%s", diag.text);
     ret_set->programs[SYN_HOOK_NONE] = -1;
     for (enum syn_hook hook = SYN_HOOK_XDP; hook < SYN_HOOK_COUNT_; hook++) {
@@ -55,13 +59,13 @@ void hookset_done(struct hookset *set)
 {
     for (enum syn_hook hook = SYN_HOOK_XDP; hook < SYN_HOOK_COUNT_; hook++)
         close(set->programs[hook]);
+    close(set->keeper);
     capture_maps_close(&set->maps);
 }
 
 void hookset_configure(struct hookset *set, const struct capture_config *config)
 {
-    assert_int_equal(bpf_map_update_elem(set->maps.fd[MAP_CONFIG], &(uint32_t){0}, config, BPF_ANY),
-                     0);
+    assert_int_equal(keeper_write_config(set->keeper, config), 0);
 }
 
 void hookset_run(const struct hookset *set, enum syn_hook hook, const uint8_t *frame, size_t length)

@@ -17,6 +17,7 @@
 struct hookset {
     struct capture_maps maps;
     int programs[SYN_HOOK_COUNT_];
+    int keeper; /* keeper.h; the maps are not frozen */
 };
 
 /* Tracked, every port, no limit on SYNs, VXLAN not looked into. */

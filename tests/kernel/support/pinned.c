@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,7 +22,7 @@
 #include "flow_key.h"
 #include "record.h"
 
-enum { ENTRIES = 64, PATHS = 4, COOKIE = 1000 };
+enum { ENTRIES = 64, PATHS = 4, COOKIE = 1000, META_MAPPED = 4096 };
 
 void pin_folder_make(struct pin_folder *ret_folder)
 {
@@ -101,7 +102,8 @@ void pinned_set_make(struct pinned_set *ret_set)
     for (uint32_t i = 0; i < PORTS_WORDS; i++)
         assert_int_equal(bpf_map_update_elem(fd[MAP_PORTS], &i, &all, BPF_ANY), 0);
     assert_int_equal(bpf_map_update_elem(fd[MAP_CONFIG], &(uint32_t){0}, &config, BPF_ANY), 0);
-    assert_int_equal(capture_meta_map_writable(&ret_set->maps, &ret_set->meta), 0);
+    ret_set->meta = mmap(NULL, META_MAPPED, PROT_READ | PROT_WRITE, MAP_SHARED, fd[MAP_META], 0);
+    assert_true(ret_set->meta != MAP_FAILED);
     assert_int_equal(capture_meta_describe(&ret_set->maps, ret_set->meta), 0);
     ret_set->meta->tracked = 1;
     ret_set->meta->state = CAPTURE_RUNNING;
@@ -130,7 +132,7 @@ void pinned_set_pin(const struct pinned_set *set, const struct pin_folder *folde
 
 void pinned_set_close(struct pinned_set *set)
 {
-    capture_meta_unmap(set->meta);
+    assert_int_equal(munmap(set->meta, META_MAPPED), 0);
     capture_maps_close(&set->maps);
 }
 

@@ -27,7 +27,7 @@ const char *pin_folder_at(const struct pin_folder *folder, const char *format, .
  * name), an agent that beat just now, and all ports captured. */
 struct pinned_set {
     struct capture_maps maps;
-    struct capture_meta *meta; /* mapped */
+    struct capture_meta *meta; /* mapped, which an agent's is not */
 };
 void pinned_set_make(struct pinned_set *ret_set);
 void pinned_set_pin(const struct pinned_set *set, const struct pin_folder *folder,

@@ -8,11 +8,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "conn.h"
 #include "hookset.h"
+#include "keeper.h"
 #include "parse_tunnel.h"
 
 enum {
@@ -30,7 +32,7 @@ const struct capture_config SENDER_SETTINGS = {.enabled = 1,
 
 void sender_configure(const struct sender *sender, const struct capture_config *config)
 {
-    assert_int_equal(bpf_map_update_elem(sender->config, &(uint32_t){0}, config, BPF_ANY), 0);
+    assert_int_equal(keeper_write_config(sender->keeper, config), 0);
 }
 
 static void run_program(int program, const uint8_t *frame, size_t length, int repeat)
@@ -201,6 +203,7 @@ uint64_t provoke_no_room(void)
     struct capture_maps maps;
     struct diag diag = {0};
     uint64_t counters[COUNTER_COUNT_];
+    int keeper;
 
     objects_embedded(embedded);
     object = bpf_object__open_mem(embedded[OBJECT_XDP].bytes, embedded[OBJECT_XDP].size, NULL);
@@ -217,10 +220,12 @@ uint64_t provoke_no_room(void)
     assert_int_equal(bpf_object__load(object), 0);
     for (enum capture_map map = 0; map < MAP_COUNT_; map++)
         maps.fd[map] = bpf_object__find_map_fd_by_name(object, CAPTURE_MAP_NAMES[map]);
-    assert_int_equal(filters_write(&(struct filters){.any_port = true},
-                                   &(struct capture_config){.enabled = 1, .tracked = 1}, &maps,
-                                   &diag),
-                     0);
+    keeper = objects_load_hook(OBJECT_KEEPER, &maps, &diag);
+    if (keeper < 0 || filters_write(&(struct filters){.any_port = true},
+                                    &(struct capture_config){.enabled = 1, .tracked = 1}, &maps,
+                                    keeper, &diag) < 0)
+        fail_msg("%s", diag.text);
+    close(keeper);
     for (int i = 0; i < 2; i++) {
         struct segment syn = sender_syn(&numbers);
         uint8_t frame[FRAME_MAX];

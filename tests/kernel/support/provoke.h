@@ -17,7 +17,7 @@ enum { SENDER_VXLAN_PORT = 8472 };
 extern const struct capture_config SENDER_SETTINGS;
 
 struct sender {
-    int program, config;  /* descriptors; config: the map */
+    int program, keeper;  /* descriptors */
     uint16_t source_port; /* a new one for each SYN */
 };
 
