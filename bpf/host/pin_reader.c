@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <time.h>
 
 #include "cleanup.h"
 #include "pin_names.h"
@@ -407,9 +408,18 @@ static bool is_tracker_pinned(const struct folder *set)
     return false;
 }
 
+uint64_t pin_clock_ms(void)
+{
+    struct timespec now = {0};
+
+    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now); /* cannot fail: since 2.6.32 */
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 int pin_reader_look(const char *pin_dir, struct pin_sight *ret_sight, struct diag *diag)
 {
     CLEANUP(found_done) struct found found = {.set.fd = -1};
+    uint64_t begun_ms = pin_clock_ms();
     int r;
 
     capture_maps_init(&found.maps);
@@ -419,6 +429,7 @@ int pin_reader_look(const char *pin_dir, struct pin_sight *ret_sight, struct dia
     *ret_sight = (struct pin_sight){
         .id = pin_reader_map_id(found.maps.fd[MAP_META]),
         .tracker_is_pinned = is_tracker_pinned(&found.set),
+        .begun_ms = begun_ms,
     };
     return 0;
 }

@@ -13,6 +13,7 @@
 #define PIN_READER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "capture_maps.h"
 #include "diag.h"
@@ -37,9 +38,14 @@ int pin_reader_open_watch(const char *pin_dir, struct capture_maps *ret_maps, st
 struct pin_sight {
     unsigned id;            /* the kernel's number of the map `meta`: another one is another set */
     bool tracker_is_pinned; /* so sockets are followed, whether an agent runs or not */
+    uint64_t begun_ms;      /* when the look began, by pin_clock_ms() */
 };
 /* Returns 0 or a negative errno as above, with a message unless `diag` is NULL. */
 int pin_reader_look(const char *pin_dir, struct pin_sight *ret_sight, struct diag *diag);
+
+/* A clock that costs next to nothing; not stopped by anything but sleep, when nothing else happens
+ * either. */
+uint64_t pin_clock_ms(void);
 
 /* The kernel's number of an open map; 0 for none. */
 unsigned pin_reader_map_id(int map_fd);

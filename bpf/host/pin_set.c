@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <time.h>
+#include <string.h>
 
 #include "map_source.h"
 #include "pin_names.h"
@@ -34,42 +34,50 @@ uint64_t pin_set_age_ns(uint64_t time_ns)
     return now_ns > time_ns ? now_ns - time_ns : 0;
 }
 
-/* Coarse, since it is asked for each look-up; and not stopped by anything but sleep, when nothing
- * else happens either. */
-static uint64_t now_ms(void)
+/* One word says it all, and it counts from when the look began: the news of a thread that was held
+ * up in between is as old as it is.  Returns whether the set was held when it was looked at. */
+static bool believe(struct pin_set *set, const struct pin_sight *sight,
+                    const struct capture_meta *meta)
 {
-    struct timespec now = {0};
+    bool is_held = sight && sight->id == set->id && meta->state != CAPTURE_ENDED &&
+                   (!meta->tracked || sight->tracker_is_pinned);
 
-    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now); /* cannot fail: since 2.6.32 */
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    atomic_store(&set->believed_until_ms, is_held ? sight->begun_ms + PIN_BELIEVED_MS : 0);
+    return is_held;
+}
+
+static bool is_believed(const struct pin_set *set)
+{
+    return pin_clock_ms() < atomic_load_explicit(&set->believed_until_ms, memory_order_acquire);
 }
 
 void pin_set_judge(struct pin_set *set, const struct pin_sight *sight)
 {
-    uint64_t begun_ms = now_ms();
-    bool is_there = sight && sight->id == set->id;
-
     if (capture_meta_read(&set->maps, &set->meta) < 0)
         set->meta.state = CAPTURE_ENDED;
-    atomic_store(&set->needs_beats, !is_there || set->meta.state == CAPTURE_ENDED ||
-                                        (set->meta.tracked && !sight->tracker_is_pinned));
-    atomic_store(&set->judged_ms, begun_ms);
+    (void)believe(set, sight, &set->meta);
 }
 
-static bool is_judgement_good(const struct pin_set *set)
-{
-    return !atomic_load_explicit(&set->needs_beats, memory_order_acquire) &&
-           now_ms() - atomic_load_explicit(&set->judged_ms, memory_order_acquire) < PIN_BELIEVED_MS;
-}
-
-bool pin_set_is_kept_true(const struct pin_set *set)
+bool pin_set_is_kept_true(struct pin_set *set)
 {
     struct capture_meta meta; /* set->meta is not for all threads */
+    struct pin_sight sight;
 
-    if (is_judgement_good(set))
+    if (is_believed(set))
         return true;
-    return capture_meta_read(&set->maps, &meta) == 0 && meta.state != CAPTURE_ENDED &&
-           pin_set_age_ns(meta.heartbeat_ns) <= BEAT_LATE_NS;
+    if (capture_meta_read(&set->maps, &meta) < 0 || meta.state == CAPTURE_ENDED)
+        return false;
+    if (pin_set_age_ns(meta.heartbeat_ns) <= BEAT_LATE_NS)
+        return true;
+    return pin_reader_look(set->pin_dir, &sight, NULL) == 0 &&
+           capture_meta_read(&set->maps, &meta) == 0 && believe(set, &sight, &meta);
+}
+
+bool pin_set_has_moved(const struct pin_set *set)
+{
+    struct capture_meta meta;
+
+    return capture_meta_read(&set->maps, &meta) == 0 && meta.host_netns != set->host_netns;
 }
 
 enum pin_source_state pin_set_state(const struct pin_set *set, char ret_why[PIN_WHY_MAX])
@@ -102,6 +110,12 @@ static int open_once(struct pin_set *set, const struct pin_source_config *config
     if (r < 0)
         return r;
     set->id = pin_reader_map_id(set->maps.fd[MAP_META]);
+    set->pin_dir = config->pin_dir;
+    r = capture_meta_read(&set->maps, &set->meta);
+    if (r < 0)
+        return diag_set(diag, r, "%s: cannot read the map `meta`: %s", config->pin_dir,
+                        strerror(-r));
+    set->host_netns = set->meta.host_netns;
     return map_source_new(&source_config, &set->source, diag);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One set of maps in use by a server, and whether its entries can still be believed (pin_source.h
- * says when).  Opened, judged and closed by one thread; pin_set_is_kept_true() is for all. */
+ * says when, and why that is right).  Opened, judged and closed by one thread;
+ * pin_set_is_kept_true() is for all. */
 #ifndef PIN_SET_H
 #define PIN_SET_H
 
@@ -15,8 +16,9 @@ struct pin_set {
     struct capture_maps maps;
     struct capture_meta meta; /* as of the last pin_set_judge() */
     struct syn_source *source;
-    atomic_bool needs_beats;        /* only a living agent holds its programs */
-    atomic_uint_fast64_t judged_ms; /* when it was judged last; on a clock of its own */
+    const char *pin_dir;                    /* of the configuration, which outlives it */
+    uint64_t host_netns;                    /* as its source has taken it from meta */
+    atomic_uint_fast64_t believed_until_ms; /* on a clock of its own; 0: not without asking */
 };
 
 void pin_set_init(struct pin_set *set);
@@ -33,8 +35,12 @@ void pin_set_close(struct pin_set *set);
 void pin_set_judge(struct pin_set *set, const struct pin_sight *sight);
 
 /* Does anybody take an entry away when its connection ends?  Asked behind a look-up, whose answer
- * is good if so.  Mostly remembers what the last judgement was. */
-bool pin_set_is_kept_true(const struct pin_set *set);
+ * is good if so.  Mostly remembers what the last judgement was; where that is too old, asks meta
+ * and, unless an agent beats, looks at the pins itself. */
+bool pin_set_is_kept_true(struct pin_set *set);
+
+/* Has an agent taken it over in another network namespace than that which its source knows? */
+bool pin_set_has_moved(const struct pin_set *set);
 
 /* How long ago a time of CLOCK_BOOTTIME was. */
 uint64_t pin_set_age_ns(uint64_t time_ns);

@@ -109,7 +109,7 @@ static void lookup(const struct syn_source *base, const struct flow *flow,
     struct pin_source *source = source_of(base);
     size_t shard = shard_of_thread();
     int index = enter(source, shard);
-    const struct pin_set *set;
+    struct pin_set *set;
 
     if (index == NO_SET) {
         *ret_answer = FAULT;
@@ -225,15 +225,15 @@ static void give_up(struct pin_source *source, const char *why)
     report(source, PIN_SOURCE_ABSENT, why, NULL);
 }
 
-/* The set in use, when there is another one now that is newer; where that cannot be opened, this
- * one is as good as it was, and we try again. */
+/* The set in use, when there is another one now that is newer, or it is another namespace's; where
+ * that cannot be opened, this one is as good as it was, and we try again. */
 static void follow(struct pin_source *source, struct pin_set *set)
 {
     struct pin_sight sight = {0};
     struct diag diag = {0}, why = {0};
     int r = pin_reader_look(source->config.pin_dir, &sight, &diag);
 
-    if (r == 0 && sight.id != set->id && replace(source, &why) == 0)
+    if (r == 0 && (sight.id != set->id || pin_set_has_moved(set)) && replace(source, &why) == 0)
         return;
     pin_set_judge(set, r == 0 ? &sight : NULL);
     if (set->meta.state == CAPTURE_ENDED)

@@ -12,12 +12,27 @@
  *   pins gone           the agent holds the programs and will pin them again: in use as long as it
  *                       beats (every second; two may be late)
  *   neither             given up: `unavailable`, until there is a set again
- *   state is ENDED      given up; whoever ends it waits before anything is taken away, for longer
- *                       than a look is believed (pin_names.h), however late the thread may be
+ *   state is ENDED      given up
  *
- * So nobody gets a wrong answer when capture is ended in one of its own ways.  Where somebody kills
- * the agent and removes its pins by hand within the same two seconds, entries may outlive their
- * connections for those, and for the half second between two looks. */
+ * Whether it is so is asked behind each look-up.  The thread may be late, for seconds on a CPU that
+ * is throttled, so what it last saw counts for one second from when it began to look
+ * (PIN_BELIEVED_MS); after that the look-up asks for itself: state and heartbeat in meta and,
+ * without a heartbeat, the pins, by the way that the thread goes, which counts for a second again.
+ * That is slower and as right:
+ *
+ *   - Pins that are seen behind a look-up were there during it, so the programs ran, and the entry
+ *     was that of a connection which had not ended.
+ *
+ *   - Whoever ends a set (synauthz cleanup, an agent that replaces it) writes ENDED, and takes
+ *     nothing away for longer than what was seen before counts (PIN_NOTICE_MS).  A look-up that has
+ *     to ask finds ENDED; nothing depends on when the thread runs.
+ *
+ *   - What was seen is one word, the time until which it counts.  A thread that is held up between
+ *     looking and writing it writes a time that has passed.
+ *
+ * So nobody gets a wrong answer when capture is ended in one of its own ways.  Where somebody
+ * removes the pins by hand, entries may outlive their connections for the second that a look
+ * counts; where he kills the agent as well within two seconds, for these. */
 #ifndef PIN_SOURCE_H
 #define PIN_SOURCE_H
 

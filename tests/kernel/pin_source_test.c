@@ -373,10 +373,10 @@ static void a_folder_that_was_made_by_somebody_else_is_refused(void **state)
     scene_done(&scene);
 }
 
-/* The thread that judges is late, or has died: then each look-up asks for itself. */
+/* The thread that judges is late, or has died (here there is none): each look-up sees for itself
+ * what holds the programs, an agent or the pins. */
 static void an_old_judgement_is_not_believed(void **state)
 {
-    struct pin_sight sight;
     struct scene scene;
     struct pin_set set;
     struct diag diag = {0};
@@ -389,16 +389,35 @@ static void an_old_judgement_is_not_believed(void **state)
     scene.set.meta->heartbeat_ns = 0;
     assert_true(pin_set_is_kept_true(&set)); /* the pins were there */
     sleep_ms(PIN_BELIEVED_MS + 100);
-    assert_false(pin_set_is_kept_true(&set)); /* are they now? no agent says so */
+    assert_true(pin_set_is_kept_true(&set)); /* and still are */
+    pinned_set_remove(&scene.folder, "v2");
+    assert_true(pin_set_is_kept_true(&set)); /* as they were a moment ago */
+    sleep_ms(PIN_BELIEVED_MS + 100);
+    assert_false(pin_set_is_kept_true(&set));
     pinned_set_beat(&scene.set);
-    assert_true(pin_set_is_kept_true(&set));
+    assert_true(pin_set_is_kept_true(&set)); /* an agent lives, which will pin them again */
     scene.set.meta->state = CAPTURE_ENDED;
     assert_false(pin_set_is_kept_true(&set));
-    scene.set.meta->state = CAPTURE_RUNNING;
+    pin_set_close(&set);
+    scene_done(&scene);
+}
+
+/* It has ended while its pins are there still: nothing that was seen before counts for so long. */
+static void an_end_is_seen_however_late_the_thread_is(void **state)
+{
+    struct scene scene;
+    struct pin_set set;
+    struct diag diag = {0};
+
+    (void)state;
+    scene_make(&scene);
+    pin_set_init(&set);
+    assert_int_equal(
+        pin_set_open(&set, &(struct pin_source_config){.pin_dir = scene.folder.path}, &diag), 0);
     scene.set.meta->heartbeat_ns = 0;
-    assert_int_equal(pin_reader_look(scene.folder.path, &sight, &diag), 0);
-    pin_set_judge(&set, &sight);
-    assert_true(pin_set_is_kept_true(&set));
+    scene.set.meta->state = CAPTURE_ENDED;
+    sleep_ms(PIN_NOTICE_MS);
+    assert_false(pin_set_is_kept_true(&set));
     pin_set_close(&set);
     pinned_set_remove(&scene.folder, "v2");
     scene_done(&scene);
@@ -486,6 +505,7 @@ int main(void)
         cmocka_unit_test(without_the_tracker_s_link_only_an_agent_is_believed),
         cmocka_unit_test(the_end_of_capture_is_obeyed_in_time),
         cmocka_unit_test(an_old_judgement_is_not_believed),
+        cmocka_unit_test(an_end_is_seen_however_late_the_thread_is),
         cmocka_unit_test(missing_hooks_are_reported),
         cmocka_unit_test(a_folder_that_was_made_by_somebody_else_is_refused),
         cmocka_unit_test(threads_read_right_answers_while_sets_are_swapped),
