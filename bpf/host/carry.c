@@ -70,27 +70,51 @@ static int put(const struct carrier *carrier, const struct tuple_key *key, const
                                                                                            : -errno;
 }
 
+/* Take our copy away again; what the tracker has put there for another socket stays. */
+static void take_back(const struct carrier *carrier, const struct tuple_key *key, uint64_t version)
+{
+    union entry there;
+
+    if (bpf_map_lookup_elem(carrier->to, key, &there) == 0 && there.live.version_begin == version)
+        (void)bpf_map_delete_elem(carrier->to, key);
+}
+
+/* The next state of an entry whose copy is there.  When its socket has gone, so does the copy; a
+ * successor that the tracker put into both maps between the two steps of that is found now, since
+ * it was in ours first. */
+static int follow(const struct carrier *carrier, const struct tuple_key *key, union entry *entry,
+                  bool *ret_is_ours)
+{
+    uint64_t version = entry->live.version_begin;
+    int r = read_whole(carrier, key, entry);
+
+    *ret_is_ours = r == 0;
+    if (r != -ENOENT)
+        return r;
+    take_back(carrier, key, version);
+    return read_whole(carrier, key, entry);
+}
+
 /* Until what was copied is what is there. */
 static int carry_one(const struct carrier *carrier, const struct tuple_key *key)
 {
-    union entry entry, again;
+    union entry entry, copied;
     bool is_ours = false;
     int r = read_whole(carrier, key, &entry);
 
     for (int attempt = 0; r == 0 && attempt < COPY_ATTEMPTS; attempt++) {
-        r = put(carrier, key, &entry, is_ours);
+        copied = entry;
+        r = put(carrier, key, &copied, is_ours);
         if (r <= 0)
             return r;
-        is_ours = true;
-        r = read_whole(carrier, key, &again);
-        if (r == 0 && memcmp(&entry, &again, carrier->size) == 0) {
+        r = follow(carrier, key, &entry, &is_ours);
+        if (r == 0 && is_ours && memcmp(&entry, &copied, carrier->size) == 0) {
             carrier->carried->entries += carrier->is_live;
             return 0;
         }
-        entry = again;
     }
     if (is_ours)
-        (void)bpf_map_delete_elem(carrier->to, key);
+        take_back(carrier, key, copied.live.version_begin);
     return r == -ENOENT ? 0 : r;
 }
 
