@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -96,6 +97,26 @@ static void report(struct agent *agent)
 
 /* --- start ------------------------------------------------------------------------------------ */
 
+/* One for each hook, as many as there may be.  Where that is not allowed, the present limit holds.
+ */
+static int allow_descriptors(struct agent *agent, struct diag *diag)
+{
+    struct rlimit limit;
+
+    (void)agent;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return diag_set(diag, -errno, "cannot read the limit of open files: %s", strerror(errno));
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    return 0;
+}
+
+/* Before anything that another agent, which has the pins, may be using. */
+static int open_node(struct agent *agent, struct diag *diag)
+{
+    return node_open(&agent->orders.settings.node, &agent->node, diag);
+}
+
 static int open_admin_socket(struct agent *agent, struct diag *diag)
 {
     const char *address = agent->orders.options.admin;
@@ -110,12 +131,12 @@ static int make_socket_dir(struct agent *agent, struct diag *diag)
     return path ? socket_dir_prepare(path, agent->orders.settings.node.group, diag) : 0;
 }
 
-static int start_node(struct agent *agent, struct diag *diag)
+static int run_node(struct agent *agent, struct diag *diag)
 {
-    const struct node_config *config = &agent->orders.settings.node;
-    int r = node_start(config, &agent->node, diag);
+    int r = node_run(agent->node, diag);
 
-    return r < 0 ? r : agent_privileges_settle(config->group != getegid(), diag);
+    return r < 0 ? r
+                 : agent_privileges_settle(agent->orders.settings.node.group != getegid(), diag);
 }
 
 static int start_metrics(struct agent *agent, struct diag *diag)
@@ -170,7 +191,8 @@ static int start_clock(struct agent *agent, struct diag *diag)
 static int start(struct agent *agent, struct diag *diag)
 {
     int (*const steps[])(struct agent *, struct diag *) = {
-        open_admin_socket, make_socket_dir, start_node, start_metrics, start_admin, start_clock};
+        allow_descriptors, open_node,     open_admin_socket, make_socket_dir,
+        run_node,          start_metrics, start_admin,       start_clock};
     struct node_status status;
 
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
@@ -230,6 +252,21 @@ static void reload(struct agent *agent)
     report(agent);
 }
 
+/* What is not pinned ends with us. */
+static void say_ending(struct agent *agent, unsigned signal)
+{
+    struct node_status status;
+
+    node_beat(agent->node);
+    node_get_status(agent->node, &status);
+    if (status.pinned)
+        oplog_info("ending on signal %u; capture goes on: to end it, `synauthz cleanup --pin-dir "
+                   "%s`",
+                   signal, agent->orders.settings.node.pin_dir);
+    else
+        oplog_error("ending on signal %u, and capture ends, because it is not pinned", signal);
+}
+
 /* Returns false when it is time to end. */
 static bool on_signal(struct agent *agent)
 {
@@ -241,8 +278,7 @@ static bool on_signal(struct agent *agent)
         reload(agent);
         return true;
     }
-    oplog_info("ending on signal %u; capture goes on: to end it, `synauthz cleanup --pin-dir %s`",
-               info.ssi_signo, agent->orders.settings.node.pin_dir);
+    say_ending(agent, info.ssi_signo);
     return false;
 }
 

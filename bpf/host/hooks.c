@@ -14,7 +14,8 @@
 /* Of Linux 6.6; Debian's header is older. */
 enum {
     ATTACH_TCX_INGRESS = 46,
-    TCX_BEFORE = 1 << 3 /* BPF_F_BEFORE: of all, if no other is named */
+    TCX_BEFORE = 1 << 3, /* BPF_F_BEFORE: of all, if no other is named */
+    TCX_MAX = 64         /* programs on one device: the kernel's own limit */
 };
 
 /* --- links ------------------------------------------------------------------------------------ */
@@ -64,6 +65,50 @@ static enum hook_health check_link(const struct hook_place *place, int fd)
     if (place->kind == NODE_HOOK_CGROUP)
         return info.cgroup.cgroup_id == place->cgroup_id ? HOOK_ATTACHED : HOOK_DETACHED;
     return info.xdp.ifindex == place->ifindex ? HOOK_ATTACHED : HOOK_DETACHED; /* tcx: the same */
+}
+
+/* --- is it ours? ------------------------------------------------------------------------------ */
+
+static bool xdp_has(unsigned ifindex, uint32_t program_id)
+{
+    LIBBPF_OPTS(bpf_xdp_query_opts, query);
+
+    return bpf_xdp_query((int)ifindex, 0, &query) == 0 &&
+           (query.prog_id == program_id || query.drv_prog_id == program_id ||
+            query.skb_prog_id == program_id || query.hw_prog_id == program_id);
+}
+
+static bool tcx_has(unsigned ifindex, uint32_t program_id)
+{
+    uint32_t programs[TCX_MAX] = {0}, count = TCX_MAX, flags = 0;
+
+    if (bpf_prog_query((int)ifindex, (enum bpf_attach_type)ATTACH_TCX_INGRESS, 0, &flags, programs,
+                       &count) < 0)
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        if (programs[i] == program_id)
+            return true;
+    return false;
+}
+
+/* A program is loaded by one agent, which attaches it in one network namespace. */
+static bool device_has(const struct hook_place *place, int link)
+{
+    struct bpf_link_info info = {0};
+    uint32_t length = sizeof(info);
+
+    if (bpf_obj_get_info_by_fd(link, &info, &length) < 0 || info.prog_id == 0)
+        return false;
+    return place->kind == NODE_HOOK_TCX ? tcx_has(place->ifindex, info.prog_id)
+                                        : xdp_has(place->ifindex, info.prog_id);
+}
+
+bool hook_is_here(const struct hook_place *place, const struct hook_link *link)
+{
+    bool is_device_link = hook_is_xdp(place->kind) || place->kind == NODE_HOOK_TCX;
+
+    return hook_check(place, link) == HOOK_ATTACHED &&
+           (!is_device_link || device_has(place, link->fd));
 }
 
 /* --- either ----------------------------------------------------------------------------------- */

@@ -46,6 +46,11 @@ enum hook_health {
 };
 enum hook_health hook_check(const struct hook_place *place, const struct hook_link *link);
 
+/* Is it what the device of that number in our own network namespace has, or the control group?  A
+ * link says a number, but not in which namespace.  Slower than hook_check(): for a link that
+ * somebody else has made. */
+bool hook_is_here(const struct hook_place *place, const struct hook_link *link);
+
 /* Detach, whoever else holds the link. */
 void hook_detach(const struct hook_place *place, const struct hook_link *link);
 

@@ -3,9 +3,11 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -29,17 +31,29 @@ static void node_free(struct node *node)
     free(node);
 }
 
-/* A start that failed: what it made goes, what was there stays. */
-static void node_abortp(struct node **slot)
+/* A start that failed: what it made goes, what was there stays.  Descriptors go first, since the
+ * want of these may be why it failed. */
+static void node_abort(struct node *node)
 {
-    struct node *node = TAKE_PTR(*slot);
     unsigned ignored = 0;
 
-    if (!node)
-        return;
+    node_close_trackers(node);
+    node_close_programs(node);
+    node_detach_new(node);
     if (node->pins.lock >= 0)
         (void)pins_remove_set(&node->pins, PINS_UNFINISHED, &ignored);
     node_free(node);
+}
+
+static void node_abortp(struct node **slot)
+{
+    if (*slot)
+        node_abort(*slot);
+}
+
+static void node_leavep(struct node **slot)
+{
+    node_leave(*slot);
 }
 
 static int node_new(const struct node_config *config, struct node **ret_node, struct diag *diag)
@@ -93,24 +107,26 @@ static void keep_settings(struct node *node)
         node->keep_until_ns = boot_time_ns() + TRACKERS_END_NS;
 }
 
-static bool is_own_namespace(const struct node *node, const struct capture_meta *meta)
+static int adopt_hooks(struct node *node, const struct map_set *before, struct diag *diag)
 {
-    struct capture_meta own;
+    char set[SET_NAME_MAX];
+    int r;
 
-    return capture_meta_describe(&node->maps, &own) == 0 && own.host_netns == meta->host_netns;
+    set_name_format(before->name, set);
+    r = node_adopt_hooks(node, set);
+    if (r < 0)
+        return diag_set(diag, r, "%s/%s: cannot take the hooks over that are attached: %s",
+                        node->pins.folder, set, strerror(-r));
+    return 0;
 }
 
 /* Hooks first, since only they can be refused: until then nothing has changed for what runs. */
 static int attach(struct node *node, const struct map_set *before, struct diag *diag)
 {
-    int r;
+    int r = before ? adopt_hooks(node, before, diag) : 0;
 
-    if (before) {
-        char set[SET_NAME_MAX];
-
-        set_name_format(before->name, set);
-        (void)node_adopt_hooks(node, set, is_own_namespace(node, &before->meta));
-    }
+    if (r < 0)
+        return r;
     node_reconcile(node);
     r = node_find_refusal(node, diag);
     if (before && !node->took_over)
@@ -146,10 +162,7 @@ static int go_over(struct node *node, const struct map_set *before, const struct
     if (r < 0 || !before)
         return r;
     set_name_format(before->name, old_set);
-    if (!node_shares_live(node, before)) {
-        (void)node_end_set(&node->pins, old_set);
-        node_wait_for_readers();
-    }
+    node_end_others(node, sets);
     node_renew_hooks(node, old_set);
     node_remove_others(node, sets);
     node->keep_until_ns = boot_time_ns() + TRACKERS_END_NS;
@@ -161,6 +174,7 @@ static int go_on(struct node *node, const struct map_sets *sets, struct diag *di
 {
     int r;
 
+    node_end_others(node, sets);
     node_renew_hooks(node, node->set);
     r = pin_all(node, diag);
     if (r == 0)
@@ -183,14 +197,12 @@ static int open_set(struct node *node, struct map_sets *ret_sets, struct diag *d
     return r;
 }
 
-static int start(struct node *node, const struct node_config *config, struct diag *diag)
+static int start(struct node *node, struct diag *diag)
 {
     CLEANUP(map_sets_done) struct map_sets sets = {0};
     const struct map_set *before;
-    int r = open_pins(node, config, diag);
+    int r = open_set(node, &sets, diag);
 
-    if (r == 0)
-        r = open_set(node, &sets, diag);
     if (r < 0)
         return r;
     before = sets.count ? &sets.items[0] : NULL;
@@ -217,59 +229,97 @@ static void tell_alive(struct node *node)
         node->written_ns = node->meta.heartbeat_ns;
 }
 
-static int start_once(const struct node_config *config, struct node **ret_node, struct diag *diag)
+static int run_once(struct node *node, struct diag *diag)
 {
-    CLEANUP(node_abortp) struct node *node = NULL;
-    int r = node_new(config, &node, diag);
+    int r = start(node, diag);
 
-    if (r == 0)
-        r = start(node, config, diag);
     if (r < 0)
         return r;
+    node->runs = true;
     node->meta.owner_pid = (uint32_t)getpid();
     tell_alive(node);
     check_memory(node);
     node->repairs = 0;
     node_reconcile(node); /* again what could not be renewed */
-    *ret_node = TAKE_PTR(node);
     return 0;
 }
 
 /* Was an agent killed while it replaced a set?  Sets the sizes that it was going over to. */
-static bool find_interrupted(const struct node_config *config, struct node_config *ret_config)
+static bool find_interrupted(const struct node *node, struct node_config *ret_config)
 {
     CLEANUP(map_sets_done) struct map_sets sets = {0};
     const struct capture_meta *meta;
-    struct pins pins;
 
-    if (pins_open(config->pin_dir, config->group, &pins, NULL) < 0)
-        return false; /* start_once() says why */
-    (void)map_sets_open(&pins, &sets);
-    pins_close(&pins);
-    if (sets.count < 2 || !map_set_is_true(&sets.items[0]) ||
-        sets.items[0].meta.layout != SYN_LAYOUT)
+    if (map_sets_open(&node->pins, &sets) < 0 || sets.count < 2 ||
+        !map_set_is_true(&sets.items[0]) || sets.items[0].meta.layout != SYN_LAYOUT)
         return false;
     meta = &sets.items[0].meta;
-    *ret_config = *config;
+    *ret_config = node->settings.config;
     ret_config->no_tracking = !meta->tracked;
     ret_config->max_pending = meta->tracked ? meta->pending_size : meta->captured_size;
     ret_config->max_live = meta->live_size;
     return true;
 }
 
-int node_start(const struct node_config *config, struct node **ret_node, struct diag *diag)
+/* As another node would that had come before this one, under the same lock. */
+static int finish(const struct node *node, const struct node_config *interrupted, struct diag *diag)
+{
+    CLEANUP(node_leavep) struct node *other = NULL;
+    int r = node_new(interrupted, &other, diag);
+
+    if (r < 0)
+        return r;
+    other->pins = node->pins;
+    other->pins.lock = fcntl(node->pins.lock, F_DUPFD_CLOEXEC, 0);
+    if (other->pins.lock < 0)
+        return diag_set(diag, -errno, "%s: %s", node->pins.folder, strerror(errno));
+    return run_once(other, diag);
+}
+
+static int say_too_many(struct diag *diag)
+{
+    struct rlimit limit = {0};
+
+    (void)getrlimit(RLIMIT_NOFILE, &limit);
+    return diag_set(diag, -EMFILE,
+                    "%ju open files, the limit of this process (RLIMIT_NOFILE), are not enough: "
+                    "the agent holds one for each hook and some 50 besides; raise it (LimitNOFILE= "
+                    "of the unit, `ulimit -n`), or name fewer interfaces",
+                    (uintmax_t)limit.rlim_cur);
+}
+
+int node_open(const struct node_config *config, struct node **ret_node, struct diag *diag)
+{
+    CLEANUP(node_abortp) struct node *node = NULL;
+    int r = node_new(config, &node, diag);
+
+    if (r == 0)
+        r = open_pins(node, config, diag);
+    if (r == 0)
+        *ret_node = TAKE_PTR(node);
+    return r;
+}
+
+int node_run(struct node *node, struct diag *diag)
 {
     struct node_config interrupted;
-    struct node *node = NULL;
+    int r = find_interrupted(node, &interrupted) ? finish(node, &interrupted, diag) : 0;
 
-    if (find_interrupted(config, &interrupted)) {
-        int r = start_once(&interrupted, &node, diag);
+    if (r == 0)
+        r = run_once(node, diag);
+    return r == -EMFILE ? say_too_many(diag) : r;
+}
 
-        if (r < 0)
-            return r;
-        node_leave(node);
-    }
-    return start_once(config, ret_node, diag);
+int node_start(const struct node_config *config, struct node **ret_node, struct diag *diag)
+{
+    CLEANUP(node_leavep) struct node *node = NULL;
+    int r = node_open(config, &node, diag);
+
+    if (r == 0)
+        r = node_run(node, diag);
+    if (r == 0)
+        *ret_node = TAKE_PTR(node);
+    return r;
 }
 
 /* --- while it runs ---------------------------------------------------------------------------- */
@@ -299,17 +349,41 @@ int node_reconfigure(struct node *node, const struct node_config *config, struct
     return 0;
 }
 
+/* Why pins that were removed cannot be made again, and what to do.  The agent has given up what
+ * mounting takes. */
+static void explain_unpinned(const struct node *node, int error, const struct diag *diag,
+                             char why[UNPINNED_MAX])
+{
+    const char *folder = node->pins.folder;
+
+    if (!bpffs_holds(folder))
+        (void)snprintf(why, UNPINNED_MAX,
+                       "%s: the BPF file system with the pins is gone; mount one (`mount -t bpf -o "
+                       "mode=0750 bpf %s`) or restart the agent, with which capture ends now",
+                       folder, folder);
+    else
+        (void)snprintf(why, UNPINNED_MAX,
+                       "%s: the pins are gone and cannot be made again: %.200s; capture ends now "
+                       "with the agent",
+                       folder, diag->text[0] ? diag->text : strerror(-error));
+}
+
+/* Says only what is new. */
 static void pin_missing(struct node *node)
 {
     uint64_t before = node->repairs;
-    int r = node_pin_missing(node);
+    char why[UNPINNED_MAX] = "";
+    struct diag diag = {.text = ""};
+    int r = node_pin_missing(node, &diag);
 
     if (r < 0)
-        oplog_error("%s/%s: cannot pin again what was removed: %s", node->pins.folder, node->set,
-                    strerror(-r));
-    else if (node->repairs != before)
+        explain_unpinned(node, r, &diag, why);
+    if (r < 0 && strcmp(why, node->unpinned) != 0)
+        oplog_error("%s", why);
+    else if (r == 0 && (node->repairs != before || node->unpinned[0]))
         oplog_error("%s/%s: somebody had removed pins; they are there again", node->pins.folder,
                     node->set);
+    memcpy(node->unpinned, why, sizeof(why));
 }
 
 static bool has_detached_hook(const struct node *node)
@@ -359,7 +433,11 @@ void node_leave(struct node *node)
 {
     if (!node)
         return;
-    (void)node_pin_missing(node); /* what is not pinned would end with us */
+    if (!node->runs) {
+        node_abort(node);
+        return;
+    }
+    (void)node_pin_missing(node, NULL); /* what is not pinned would end with us */
     node->meta.owner_pid = 0;
     (void)node_write_meta(node); /* if not, it names a process that is no more */
     node_free(node);
@@ -381,7 +459,8 @@ static void show(const struct site *site, struct node_hook *shown)
 /* The first thing that is missing says why. */
 static void explain(const struct node *node, struct node_status *status)
 {
-    status->ready = true;
+    status->pinned = status->ready = !node->unpinned[0];
+    (void)snprintf(status->why, sizeof(status->why), "%.255s", node->unpinned);
     for (size_t i = 0; i < node->sites.count && status->ready; i++) {
         const struct site *site = &node->sites.items[i];
 

@@ -66,12 +66,19 @@ struct node_config {
 
 struct node;
 
-/* The pin folder is made or checked, and locked; maps are there (an earlier set that fits is taken
- * over, with all it knows); programs run; maps and links are pinned.
+/* In two steps, so that a caller takes what two agents cannot both have only where it is the one.
  *
- * Returns 0, or a negative errno with a message that says what to do: missing capability, busy
- * device, no BTF, lockdown, a pin folder that is not root's, another agent (-EBUSY).  Interfaces
- * that are not there yet are no error: node_status() says so. */
+ * node_open(): the pin folder is made or checked, and locked.  node_run(): maps are there (an
+ * earlier set that fits is taken over, with all it knows); programs run; maps and links are pinned.
+ * node_start(): both.
+ *
+ * All return 0, or a negative errno with a message that says what to do: missing capability, busy
+ * device, no BTF, lockdown, too few descriptors, a pin folder that is not root's, another agent
+ * (-EBUSY).  Of a start that failed nothing stays but what was there before; after node_run() a
+ * node_leave() is due either way.  Interfaces that are not there yet are no error: node_status()
+ * says so. */
+int node_open(const struct node_config *config, struct node **ret_node, struct diag *diag);
+int node_run(struct node *node, struct diag *diag);
 int node_start(const struct node_config *config, struct node **ret_node, struct diag *diag);
 
 /* New filters, devices, control groups and limits, without a gap.  All or nothing.  Returns -EINVAL
@@ -111,8 +118,9 @@ struct node_hook {
 };
 
 struct node_status {
-    bool ready;    /* tracking (or its substitute) runs and nothing asked for is missing */
+    bool ready; /* tracking (or its substitute) runs, nothing asked for is missing, all is pinned */
     char why[256]; /* why not ready; empty when ready */
+    bool pinned;   /* it outlives the agent; if not, `why` is about that */
     bool tracked;
     char why_untracked[256];
     const struct node_hook *hooks; /* borrowed until the next call of another function */
@@ -130,7 +138,8 @@ void node_get_status(struct node *node, struct node_status *ret_status);
 /* Owned by the node; change with a new set of maps only in node_start(). */
 const struct capture_maps *node_get_maps(const struct node *node);
 
-/* What is attached stays attached, and the folder's lock is released.  Takes NULL. */
+/* What is attached stays attached, if it is pinned (node_status), and the folder's lock is
+ * released; of a node that does not run yet nothing stays.  Takes NULL. */
 void node_leave(struct node *node);
 
 /* Detach and remove everything that any agent ever left in `pin_dir`, and the bpffs that one had

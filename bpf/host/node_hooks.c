@@ -79,7 +79,6 @@ int node_load_programs(struct node *node, struct diag *diag)
 struct adoption {
     struct node *node;
     const char *set;
-    bool same_namespace;
 };
 
 static int add_site(struct node *node, const struct site *site)
@@ -106,32 +105,45 @@ static void name_target(struct site *site)
                        if_indextoname(site->at.ifindex, name) ? name : "a device");
 }
 
-/* Detached hooks, and those of devices that we cannot see, are let go. */
+/* The site's link is the node's from now on. */
+static int adopt(struct node *node, struct site *site)
+{
+    int r;
+
+    if (site->at.kind == NODE_HOOK_XDP_NATIVE && hook_xdp_is_generic(site->at.ifindex))
+        site->at.kind = NODE_HOOK_XDP_GENERIC;
+    name_target(site);
+    r = add_site(node, site);
+    if (r < 0)
+        hook_link_done(&site->link);
+    return r;
+}
+
+/* Detached hooks, and those of devices in another network namespace, are let go.  What cannot be
+ * opened is an error: without it we would attach a second time. */
 static int on_pin(const char *name, void *context)
 {
     const struct adoption *adoption = context;
-    struct site site = {.attached = true, .why = "attached by an agent before"};
+    struct node *node = adoption->node;
+    struct site site = {.attached = true, .was_there = true, .why = "attached by an agent before"};
+    int r;
 
-    if (!hook_pin_parse(name, &site.at) ||
-        hook_pin_open(&adoption->node->pins, adoption->set, &site.at, &site.link) < 0)
+    if (!hook_pin_parse(name, &site.at))
         return 0;
+    r = hook_pin_open(&node->pins, adoption->set, &site.at, &site.link);
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
     site.is_cgroup = site.at.kind == NODE_HOOK_CGROUP;
-    if (hook_check(&site.at, &site.link) == HOOK_ATTACHED) {
-        if (site.is_cgroup || adoption->same_namespace) {
-            if (site.at.kind == NODE_HOOK_XDP_NATIVE && hook_xdp_is_generic(site.at.ifindex))
-                site.at.kind = NODE_HOOK_XDP_GENERIC;
-            name_target(&site);
-            return add_site(adoption->node, &site);
-        }
-        hook_detach(&site.at, &site.link);
-    }
+    if (hook_is_here(&site.at, &site.link))
+        return adopt(node, &site);
+    hook_detach(&site.at, &site.link);
     hook_link_done(&site.link);
-    return pins_remove(&adoption->node->pins, adoption->set, name);
+    return pins_remove(&node->pins, adoption->set, name);
 }
 
-int node_adopt_hooks(struct node *node, const char *set, bool same_namespace)
+int node_adopt_hooks(struct node *node, const char *set)
 {
-    struct adoption adoption = {node, set, same_namespace};
+    struct adoption adoption = {node, set};
 
     return pins_each(&node->pins, set, on_pin, &adoption);
 }
@@ -261,7 +273,21 @@ void node_detach_site(struct node *node, struct site *site)
     hook_detach(&site->at, &site->link);
     hook_link_done(&site->link);
     node_unpin_hook(node, &site->at);
-    site->attached = false;
+    site->attached = site->was_there = false;
+}
+
+void node_detach_new(struct node *node)
+{
+    for (size_t i = 0; i < node->sites.count; i++)
+        if (!node->sites.items[i].was_there)
+            node_detach_site(node, &node->sites.items[i]);
+}
+
+void node_close_programs(struct node *node)
+{
+    for (int object = 0; object < OBJECT_COUNT_; object++)
+        closep(&node->programs[object]);
+    memset(node->programs, -1, sizeof(node->programs));
 }
 
 void node_check_hooks(struct node *node)
@@ -290,8 +316,7 @@ void node_close_hooks(struct node *node)
     for (size_t i = 0; i < node->sites.count; i++)
         if (node->sites.items[i].attached)
             hook_link_done(&node->sites.items[i].link);
-    for (int object = 0; object < OBJECT_COUNT_; object++)
-        closep(&node->programs[object]);
+    node_close_programs(node);
     free(node->sites.items);
     node->sites = (struct sites){0};
 }

@@ -140,14 +140,14 @@ int node_pin_all(struct node *node)
 }
 
 /* The whole folder may be gone, with or without the file system that it was on. */
-int node_pin_missing(struct node *node)
+int node_pin_missing(struct node *node, struct diag *diag)
 {
     int r = 0;
 
     if (!pins_are_ours(&node->pins)) {
         struct pins again;
 
-        r = pins_open(node->pins.folder, node->pins.group, &again, NULL);
+        r = pins_open(node->pins.folder, node->pins.group, &again, diag);
         if (r < 0)
             return r;
         pins_close(&node->pins);

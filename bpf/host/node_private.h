@@ -20,6 +20,7 @@ struct site {
     char target[256]; /* name of the device or pattern, path of the control group */
     struct hook_link link;
     bool attached;
+    bool was_there;                /* attached by an agent before us */
     bool wanted;                   /* by the settings as they are now */
     bool missing;                  /* not attached, and nothing stands in for it */
     int refused[NODE_HOOK_COUNT_]; /* what attaching said the last time: a negative errno */
@@ -31,18 +32,22 @@ struct sites {
     size_t count;
 };
 
+enum { UNPINNED_MAX = 2 * BPFFS_PATH_MAX + 256 };
+
 struct node {
     struct node_settings settings;
     struct pins pins;
     char set[SET_NAME_MAX]; /* the folder that our pins are in */
     struct capture_maps maps;
     struct capture_meta meta; /* as it shall be; full_ns is the tracker's, and not known here */
-    uint64_t written_ns; /* when the heartbeat was (CLOCK_BOOTTIME) */
+    uint64_t written_ns;      /* when the heartbeat was (CLOCK_BOOTTIME) */
     uint64_t before_until_ns; /* until when (CLOCK_BOOTTIME) pending_before is of use; 0: it is not
                                  there */
     uint64_t keep_until_ns;   /* until when promoted SYNs stay pending (record.h, keep_pending); 0:
                                  they   do not */
     bool took_over;
+    bool runs;                   /* node_run() has succeeded */
+    char unpinned[UNPINNED_MAX]; /* why not all is pinned; empty: all is */
 
     bool tracked;
     char why_untracked[CHOOSE_WHY_MAX];
@@ -75,6 +80,10 @@ int node_carry(struct node *node, const struct map_set *from, struct diag *diag)
 /* Give the set that was made its name: readers take it from now on. */
 int node_publish(struct node *node, const struct map_sets *sets, struct diag *diag);
 
+/* Readers leave each set whose live connections are not in our maps, too, before these are not kept
+ * true any more. */
+void node_end_others(const struct node *node, const struct map_sets *sets);
+
 /* Unpin every set but ours. */
 void node_remove_others(struct node *node, const struct map_sets *sets);
 
@@ -104,9 +113,9 @@ void node_close_trackers(struct node *node);
 
 int node_load_programs(struct node *node, struct diag *diag);
 
-/* Make the hooks that are pinned in `set` ours, with the programs that they have.
- * `same_namespace`: devices are those of our network namespace; else theirs are detached. */
-int node_adopt_hooks(struct node *node, const char *set, bool same_namespace);
+/* Make the hooks that are pinned in `set` ours, with the programs that they have; those of devices
+ * in another network namespace are detached. */
+int node_adopt_hooks(struct node *node, const char *set);
 
 /* Give all hooks our programs, which replace those that are pinned in `old_set`. */
 void node_renew_hooks(struct node *node, const char *old_set);
@@ -120,6 +129,10 @@ void node_attach_site(struct node *node, struct site *site, unsigned short devic
 /* Detach and unpin. */
 void node_detach_site(struct node *node, struct site *site);
 
+/* Those that were not there before us. */
+void node_detach_new(struct node *node);
+
+void node_close_programs(struct node *node);
 void node_close_hooks(struct node *node);
 
 /* Is the kind one that the mode asks for? */
@@ -151,7 +164,7 @@ void node_wait_for_readers(void);
 int node_pin_all(struct node *node);
 
 /* What was wiped meanwhile; adds to node->repairs. */
-int node_pin_missing(struct node *node);
+int node_pin_missing(struct node *node, struct diag *diag);
 
 int node_pin_hook(struct node *node, const struct site *site);
 void node_unpin_hook(struct node *node, const struct hook_place *site);

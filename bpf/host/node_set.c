@@ -150,15 +150,19 @@ static int make_set(struct node *node, const struct map_set *from,
     return 0;
 }
 
+/* Devices are from now on those of our own network namespace. */
 static int take_over(struct node *node, const struct map_set *set)
 {
-    int r = 0;
+    struct capture_meta own;
+    int r = capture_meta_describe(&set->maps, &own);
 
     for (int map = 0; r == 0 && map < MAP_COUNT_; map++)
         if (set->maps.fd[map] >= 0)
             r = share(set, map, &node->maps.fd[map]);
     set_name_format(set->name, node->set);
     node->meta = set->meta;
+    if (r == 0)
+        node->meta.host_netns = own.host_netns;
     node->took_over = true;
     return r;
 }
@@ -296,6 +300,24 @@ int node_publish(struct node *node, const struct map_sets *sets, struct diag *di
                         strerror(-r));
     (void)snprintf(node->set, sizeof(node->set), "%s", name);
     return 0;
+}
+
+void node_end_others(const struct node *node, const struct map_sets *sets)
+{
+    bool has_ended = false;
+
+    for (size_t i = 0; i < sets->count; i++) {
+        const struct map_set *set = &sets->items[i];
+        char name[SET_NAME_MAX];
+
+        set_name_format(set->name, name);
+        if (strcmp(name, node->set) == 0 || node_shares_live(node, set))
+            continue;
+        (void)node_end_set(&node->pins, name);
+        has_ended = has_ended || set->maps.fd[MAP_META] >= 0;
+    }
+    if (has_ended)
+        node_wait_for_readers();
 }
 
 void node_remove_others(struct node *node, const struct map_sets *sets)

@@ -46,6 +46,23 @@ static bool is_same(const struct node *node, const struct site *a, const struct 
     return a->at.ifindex || a->at.cgroup_id || strcmp(a->target, b->target) == 0;
 }
 
+/* Has the path of an attached control group come to mean another one? */
+static bool is_replaced(const struct site *site, const struct site *wanted)
+{
+    return site->is_cgroup && site->attached && wanted->at.cgroup_id &&
+           site->at.cgroup_id != wanted->at.cgroup_id && strcmp(site->target, wanted->target) == 0;
+}
+
+static void say_replaced(const struct sites *sites, const struct site *wanted)
+{
+    for (size_t i = 0; i < sites->count; i++)
+        if (is_replaced(&sites->items[i], wanted)) {
+            oplog_info("%s: this is another control group now, and is captured instead",
+                       wanted->target);
+            return;
+        }
+}
+
 static void want(struct node *node, const struct site *wanted)
 {
     struct sites *sites = &node->sites;
@@ -64,6 +81,7 @@ static void want(struct node *node, const struct site *wanted)
     if (!more)
         return; /* the next time, perhaps */
     sites->items = more;
+    say_replaced(sites, wanted);
     more[sites->count++] = *wanted;
 }
 
