@@ -23,6 +23,7 @@ void stand_make(struct stand *ret_stand)
     *ret_stand = (struct stand){.top = "/tmp/synauthz-stand-XXXXXX"};
     assert_int_equal(unshare(CLONE_NEWNS), 0);
     assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+    assert_int_equal(mount("none", "/tmp", "tmpfs", 0, "mode=1777"), 0); /* goes with the test */
     assert_non_null(mkdtemp(ret_stand->top));
     (void)snprintf(ret_stand->folder, sizeof(ret_stand->folder), "%s/bpf", ret_stand->top);
     stage_make(&ret_stand->stage);
@@ -38,6 +39,7 @@ void stand_done(struct stand *stand)
         ;
     (void)rmdir(stand->folder);
     assert_int_equal(rmdir(stand->top), 0);
+    assert_int_equal(umount("/tmp"), 0);
     stage_done(&stand->stage);
 }
 
