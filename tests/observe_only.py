@@ -8,6 +8,9 @@ Reads the sources, and the BPF objects of the build tree BUILD or of all trees i
 What it cannot read is refused.  Then it breaks copies of the sources, and objects compiled from those, in every way it
 knows, and each must be refused with the right words.  Prints a line for each check and `N passed, M failed`.
 
+One program is no observer: the keeper, which writes the maps of ours that user space cannot.  It may call what handles
+maps and reads its input, and nothing else; and no code here attaches what could be attached.
+
 Storing to a packet takes no call, so it is not seen here: kernel/frames_test compares the bytes of each frame.
 """
 
@@ -33,7 +36,9 @@ PROGRAMS = {  # by the section that says what they are attached to
     "cgroup_skb/ingress": Program("1", 1, "reads each packet for a socket; 1 lets it through, 0 would not"),
     "tp_btf/inet_sock_set_state": Program("0", 0, "is told that a socket changes; the kernel ignores its answer"),
     "tp_btf/tcp_destroy_sock": Program("0", 0, "is told that a socket ends; the kernel ignores its answer"),
+    "socket": Program(None, None, "the keeper: attached to nothing, sees what it is run with, and answers who runs it"),
 }
+KEEPER, KEEPER_SOURCE = "socket", "bpf/prog/keeper.bpf.c"
 DATA = {
     ".maps": "all that the programs write, and user space reads",
     "license": "the kernel wants to know",
@@ -54,6 +59,10 @@ HELPERS = {
     132: ("bpf_ringbuf_submit", "hands that over to its reader"),
     137: ("bpf_skc_to_tcp_sock", "the same socket by another type, still read-only"),
     188: ("bpf_xdp_get_buff_len", "the length of the packet"),
+}
+KEEPER_HELPERS = {
+    **{number: HELPERS[number] for number in (1, 2, 3)},
+    26: ("bpf_skb_load_bytes", "reads its own input, which is no packet"),
 }
 MACROS = ("bpf_htonl", "bpf_htons", "bpf_ntohl", "bpf_ntohs")  # byte order only
 
@@ -142,8 +151,9 @@ def source_tricks(tree):
 
 @check(SOURCE_CHECKS, "the sources call allowed helpers only")
 def source_helpers(tree):
-    allowed = {name for name, _ in HELPERS.values()} | set(MACROS)
     for path, code in kernel_code(tree):
+        helpers = KEEPER_HELPERS if path == KEEPER_SOURCE else HELPERS
+        allowed = {name for name, _ in helpers.values()} | set(MACROS)
         code = re.sub(r"^[ \t]*#[ \t]*include\b.*", "", code, flags=re.M)
         for match in re.finditer(r"\bbpf_\w+", code):
             if match[0] not in allowed:
@@ -170,12 +180,14 @@ def source_returns(tree):
             if name not in PROGRAMS:
                 continue
             missing.discard(name)
+            if (name == KEEPER) != (path == KEEPER_SOURCE):
+                yield f"{place(path, code, position)}: {KEEPER_SOURCE} is the keeper, and nothing else"
             body, allowed = function_body(code, end), PROGRAMS[name].returns
             returns = re.findall(r"\breturn\b\s*([^;]*?)\s*;", body or "")
             if not returns or not re.search(r"\n    return [^;]*;\s*\Z", body):
                 yield f"{place(path, code, position)}: a function that ends with a return is expected"
             for value in returns:
-                if value != allowed:
+                if value != allowed and name != KEEPER:
                     yield f"{place(path, code, position)}: returns {value}, not {allowed}"
     for name in missing:
         yield f"no program in section {name} found"
@@ -201,6 +213,7 @@ def source_loader(tree):
     loads = r"bpf_object__open|bpf_prog_load|bpf_load_program|BPF_PROG_LOAD|bpf_linker__|libbpf_register_prog_handler"
     alters = r"bpf_program__set_(insns|type|expected_attach_type|attach_target)"
     yield from matches(files, rf"\b({loads}|{alters})\w*", "only the embedded objects are loaded, unaltered")
+    yield from matches(files, r"\bSO_ATTACH_\w+", "the keeper is attached to nothing")
     option = r"([a-z-]+-)?(bpf|object|obj|elf|program|prog)(-[a-z-]+)?"
     yield from matches(files, rf'\.name = "{option}"|"[^"\n]*\.bpf\.o\b', "no option names an object")
 
@@ -287,12 +300,14 @@ def object_symbols(elf):
 
 @check(OBJECT_CHECKS, "the objects call allowed helpers only, and themselves")
 def object_calls(elf):
+    keeper = any(section.name == KEEPER for section in elf.sections)
+    helpers = KEEPER_HELPERS if keeper else HELPERS
     for name, code in elf.code():
         for slot, instruction in code.items():
             at = f"{name}, instruction {slot}"
             if instruction.opcode == CALL_REGISTER:
                 yield f"{at}: a call of an address"
-            elif instruction.opcode == CALL and instruction.source == 0 and instruction.immediate not in HELPERS:
+            elif instruction.opcode == CALL and instruction.source == 0 and instruction.immediate not in helpers:
                 yield f"{at}: helper {instruction.immediate} is not allowed"
             elif instruction.opcode == CALL and instruction.source > 1:
                 yield f"{at}: a call of a kernel function"
@@ -350,7 +365,7 @@ def object_returns(elf):
         exits = [slot for slot, instruction in code.items() if instruction.opcode == EXIT]
         if name in PROGRAMS and not exits:
             yield f"{name}: no exit"
-        for slot in exits if name in PROGRAMS else ():
+        for slot in exits if name in PROGRAMS and name != KEEPER else ():
             for value in returned(code, slot) - {PROGRAMS[name].value}:
                 yield f"{name}, instruction {slot}: returns {'something computed' if value is None else value}"
 
@@ -365,7 +380,7 @@ def object_licence(elf):
 # ---------------------------------------------------------------------------------------------------- what is refused
 
 XDP, TCX, CGROUP, TRACK = (f"bpf/prog/{name}.bpf.c" for name in ("xdp", "tcx", "cgroup", "track"))
-HOST, SETTINGS = "bpf/host/objects.c", "authz/cli/serve_settings.c"
+HOST, RUNS_KEEPER, SETTINGS = "bpf/host/objects.c", "bpf/host/keeper.c", "authz/cli/serve_settings.c"
 
 # A change of one source, what the sources are then refused with, and the object.  "": it is not seen there, or does not
 # compile.
@@ -392,6 +407,11 @@ def for_sec(name, code, source, elf):
 
 def verdict(name, code, source, elf):
     return Change(name, XDP, "return XDP_PASS;", code, source, elf)
+
+
+def in_keeper(name, code, source, elf):
+    first = "    return obey(&order);\n"
+    return Change(name, KEEPER_SOURCE, first, f"    {code}\n{first}", source, elf)
 
 
 SOCKOPS = """SEC("sockops")
@@ -423,6 +443,14 @@ CHANGES = (
     in_tcx("bpf_skb_store_bytes", "bpf_skb_store_bytes(ctx, 0, &place, 1, 0);", "bpf_skb_store_bytes is", "helper 9 "),
     in_tcx("bpf_skb_pull_data", "bpf_skb_pull_data(ctx, 64);", "bpf_skb_pull_data is", "helper 39 "),
     in_tcx("a kernel function in tcx", KERNEL_FUNCTION, "only SEC() chooses", "kick is of somewhere"),
+    in_keeper("the keeper has a clock", "order.ports = bpf_ktime_get_boot_ns();", "get_boot_ns is", "helper 125 "),
+    in_keeper("the keeper reads the kernel", "bpf_probe_read_kernel(&order, 8, ctx);", "read_kernel is", "helper 113 "),
+    in_keeper("the keeper sends", "bpf_clone_redirect(ctx, 1, 0);", "bpf_clone_redirect is", "helper 13 "),
+    in_keeper("the keeper calls the kernel", KERNEL_FUNCTION, "only SEC() chooses", "kick is of somewhere"),
+    in_tcx("the keeper's helper in tcx", "bpf_skb_load_bytes(ctx, 0, &place, 1);", "load_bytes is", "helper 26 "),
+    Change("the keeper gets packets", KEEPER_SOURCE, '"socket"', '"tc"', "is the keeper, and", "something computed"),
+    Change("another keeper", TCX, '"tc"', '"socket"', "is the keeper, and", "helper "),
+    Change("a socket gets the keeper", RUNS_KEEPER, "bpf_prog_test_run_opts(", "f(SO_ATTACH_BPF, ", "attached to", ""),
     in_xdp("bpf_redirect", "bpf_redirect(1, 0);", "bpf_redirect is", "helper 23 "),
     in_xdp("a tail call", "bpf_tail_call(ctx, &ports, 0);", "bpf_tail_call is", "helper 12 "),
     in_xdp("a helper by its number", "((long (*)(int, long))23)(1, 0);", "", "helper 23 "),
@@ -586,7 +614,7 @@ def check_objects(report, tree, objects):
 
 
 def check_broken_objects(report, tree, compiler):
-    for path in (XDP, TCX, CGROUP, TRACK):
+    for path in (XDP, TCX, CGROUP, TRACK, KEEPER_SOURCE):
         report.case(f"accepted as it is: {path}", try_unchanged, compiler, tree, path)
     for change in CHANGES:
         if change.object:

@@ -4,7 +4,7 @@
 usage: _intruder.py PIN_DIR SET ELSEWHERE
 
 Run as the reader: in the pins' group, without a capability.  ELSEWHERE is a folder of a bpffs, or "-".  Prints one JSON
-list of [what was tried, what came of it]: the name of an errno, or "done".
+list of [what was tried, what came of it]: the name of an errno, or "done".  What begins in capitals changes nothing.
 """
 
 import ctypes
@@ -18,12 +18,13 @@ import sys
 UPDATE, DELETE, PIN, GET = 2, 3, 6, 7
 MAP_CREATE, PROG_LOAD = 0, 5
 PROG_NEXT_ID, MAP_NEXT_ID, PROG_BY_ID, MAP_BY_ID, INFO = 11, 12, 13, 14, 15
-LOOKUP_AND_DELETE, FREEZE, UPDATE_BATCH, DELETE_BATCH = 21, 22, 26, 27
+LOOKUP_AND_DELETE, FREEZE, LOOKUP_AND_DELETE_BATCH, UPDATE_BATCH, DELETE_BATCH = 21, 22, 25, 26, 27
 LINK_BY_ID, LINK_NEXT_ID = 30, 31
 READ_WRITE, READ_ONLY, WRITE_ONLY = 0, 1 << 3, 1 << 4
 NR_BPF = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
 READERS = ("live", "alias", "captured", "ports", "prefixes", "config", "meta", "counters")
-EVIDENCE = ("live", "alias", "captured", "counters")  # that only programs write
+NEW_USER, NEW_MOUNTS = 0x10000000, 0x20000
+NOT_MAPPABLE = 524  # the kernel's ENOTSUPP, which is not for user space and has no name there
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = ctypes.c_void_p
@@ -73,6 +74,8 @@ def map_memory(fd, protection):
 
 
 def word(result):
+    if result == -NOT_MAPPABLE:
+        return "ENOTSUPP"
     return errno.errorcode.get(-result, str(result)) if result < 0 else "done"
 
 
@@ -85,42 +88,81 @@ def of_system(function, *arguments):
         return errno.errorcode.get(error.errno, str(error))
 
 
+def at_map(tried, fd, name, how):
+    """Everything that would change a map, by a descriptor of it."""
+    tried += [(f"update an element of {name}{how}", word(element(UPDATE, fd)))]
+    tried += [(f"delete an element of {name}{how}", word(element(DELETE, fd)))]
+    tried += [(f"take an element of {name}{how}", word(element(LOOKUP_AND_DELETE, fd)))]
+    tried += [(f"update a batch of {name}{how}", word(batch(UPDATE_BATCH, fd)))]
+    tried += [(f"delete a batch of {name}{how}", word(batch(DELETE_BATCH, fd)))]
+    tried += [(f"take a batch of {name}{how}", word(batch(LOOKUP_AND_DELETE_BATCH, fd)))]
+    tried += [(f"freeze {name}{how}", word(bpf(FREEZE, struct.pack("I", fd))))]
+    tried += [(f"map {name} into memory for writing{how}", word(map_memory(fd, 3)))]
+
+
+def opened_wrongly(tried, path, name):
+    for flags, how in ((READ_WRITE, "reading and writing"), (WRITE_ONLY, "writing")):
+        tried += [(f"open {name} for {how}", word(get(path, flags)))]
+
+
 def on_maps(tried, folder):
     for name in READERS:
         path = f"{folder}/{name}"
         fd = get(path, READ_ONLY)
         tried += [(f"READ {name}", word(fd))]
-        tried += [(f"open {name} for reading and writing", word(get(path, READ_WRITE)))]
-        tried += [(f"open {name} for writing", word(get(path, WRITE_ONLY)))]
-        tried += [(f"update an element of {name}", word(element(UPDATE, fd)))]
-        tried += [(f"delete an element of {name}", word(element(DELETE, fd)))]
-        tried += [(f"take an element of {name}", word(element(LOOKUP_AND_DELETE, fd)))]
-        tried += [(f"update a batch of {name}", word(batch(UPDATE_BATCH, fd)))]
-        tried += [(f"delete a batch of {name}", word(batch(DELETE_BATCH, fd)))]
-        tried += [(f"freeze {name}", word(bpf(FREEZE, struct.pack("I", fd))))]
-        tried += [(f"map {name} into memory for writing", word(map_memory(fd, 3)))]
+        opened_wrongly(tried, path, name)
+        at_map(tried, fd, name, "")
         tried += [(f"get {name} by its number", word(bpf(MAP_BY_ID, struct.pack("III", map_id(fd), 0, 0))))]
         tried += [(f"get {name} by its number for reading", word(bpf(MAP_BY_ID, struct.pack("III", map_id(fd), 0, 8))))]
         tried += [(f"pin {name} over another", word(pin(fd, f"{folder}/forged")))]
         os.close(fd)
 
 
-def on_evidence(tried, folder, elsewhere):
+def on_private_maps(tried, folder):
+    for name in sorted(set(os.listdir(folder)) - set(READERS)):
+        if not name.startswith(("link_", "prog_")):
+            tried += [(f"PRIVATE {name}", "")]
+            tried += [(f"open {name} for reading", word(get(f"{folder}/{name}", READ_ONLY)))]
+            opened_wrongly(tried, f"{folder}/{name}", name)
+
+
+def by_own_pins(tried, folder, elsewhere, where):
     """A pin of one's own, of a map that one may read, can be opened for writing: the map itself must refuse."""
-    for name in EVIDENCE:
+    for name in READERS:
         own = f"{elsewhere}/intruder_{name}"
         fd = get(f"{folder}/{name}", READ_ONLY)
-        if pin(fd, own) == 0:
-            os.close(fd)
-            fd = get(own, READ_WRITE)
-            os.unlink(own)
-            if fd < 0:
-                tried += [(f"open a pin of one's own of {name}", word(fd))]
-                continue
-        tried += [(f"forge in {name} by a pin of one's own", word(element(UPDATE, fd)))]
-        tried += [(f"delete in {name} by a pin of one's own", word(element(DELETE, fd)))]
-        tried += [(f"forge a batch in {name} by a pin of one's own", word(batch(UPDATE_BATCH, fd)))]
+        tried += [(f"OWN PIN of {name}, {where}", word(pin(fd, own)))]
         os.close(fd)
+        for flags, how in ((READ_WRITE, "for both"), (WRITE_ONLY, "for writing")):
+            fd = get(own, flags)
+            tried += [(f"OPEN own pin of {name}, {where}, {how}", word(fd))]
+            if fd >= 0:
+                at_map(tried, fd, name, f" by a pin of one's own, {where}, opened {how}")
+                os.close(fd)
+        of_system(os.unlink, own)
+
+
+def in_own_namespace(tried, folder):
+    """As root of a user namespace of one's own, with a bpffs of one's own, where the kernel lets everybody have that.
+
+    In another process: there is no way back."""
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        found = []
+        user, group = os.getuid(), os.getgid()
+        if libc.unshare(NEW_USER | NEW_MOUNTS) == 0:
+            for what, text in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):
+                with open(f"/proc/self/{what}", "w") as file:
+                    file.write(text)
+            if libc.mount(b"bpf", b"/mnt", b"bpf", 0, None) == 0:
+                by_own_pins(found, folder, "/mnt", "in a namespace of one's own")
+        os.write(write_end, json.dumps(found or [("OWN NAMESPACE", word(-ctypes.get_errno()))]).encode())
+        os._exit(0)
+    os.close(write_end)
+    with open(read_end) as file:
+        tried += json.load(file)
+    os.waitpid(child, 0)
 
 
 def on_programs(tried, folder):
@@ -169,8 +211,10 @@ def main():
     folder = f"{pin_dir}/{name}"
     tried = []
     on_maps(tried, folder)
+    on_private_maps(tried, folder)
     if elsewhere != "-":
-        on_evidence(tried, folder, elsewhere)
+        by_own_pins(tried, folder, elsewhere, "on the host's bpffs")
+    in_own_namespace(tried, folder)
     on_programs(tried, folder)
     on_files(tried, pin_dir, folder)
     print(json.dumps(tried))

@@ -18,6 +18,8 @@ BOUND = "/run/reader/bpf"
 GROUP = 4242
 CAPTURE = ("--interface", SERVER_DEVICE, "--port", str(PORT), "--capture", "xdp")
 REFUSALS = {"EPERM", "EACCES"}
+UNREADABLE = {"pending", "last_isn", "limiter", "secret", "watch", "events"}
+WRITES_PER_MAP = 8  # kinds of attempts, by one descriptor
 UNAVAILABLE = 503  # what envoy.yaml answers when a Check fails
 AS_NOBODY = (
     "setpriv --reuid 65534 --regid 65534 --groups {} --bounding-set -all --inh-caps -all --ambient-caps -all "
@@ -86,17 +88,32 @@ class Listener:
 # ------------------------------------------------------------------------------- reading, and what is refused
 
 
+def is_refused(what, result):
+    """Some maps no one can map into memory, whatever they may."""
+    return result in REFUSALS or (what.startswith("map ") and result == "ENOTSUPP")
+
+
 def intrusion(cases, where, intruder, pin_dir, elsewhere):
     done = nobody("/usr/bin/python3", intruder, pin_dir, "v2", elsewhere)
     if not cases.check(f"{where}: the intruder comes to its end", done.returncode == 0, done.stderr[-2000:]):
         return
     tried = json.loads(done.stdout)
-    reads = [result for what, result in tried if what.startswith("READ ")]
-    writes = [(what, result) for what, result in tried if not what.startswith("READ ")]
-    cases.check(f"{where}: what is for readers can be read", reads and set(reads) == {"done"}, reads)
-    wrong = [(what, result) for what, result in writes if result not in REFUSALS]
+    reads = {what.removeprefix("READ "): result for what, result in tried if what.startswith("READ ")}
+    private = {what.removeprefix("PRIVATE ") for what, _ in tried if what.startswith("PRIVATE ")}
+    writes = [(what, result) for what, result in tried if not what.split()[0].isupper()]
+    cases.check(f"{where}: what is for readers can be read", reads and set(reads.values()) == {"done"}, reads)
+    cases.equal(f"{where}: and each other map is closed to them", private, UNREADABLE)
+    wrong = [(what, result) for what, result in writes if not is_refused(what, result)]
     print(f"        {len(writes)} attempts")
     cases.check(f"{where}: every attempt to change something is refused", len(writes) > 100 and not wrong, wrong)
+    own = [(what, result) for what, result in tried if what.startswith(("OWN ", "OPEN "))]
+    by_own = [what for what, _ in writes if "by a pin of one's own" in what]
+    opened = [what for what, result in own if what.startswith("OPEN ") and result == "done"]
+    cases.check(
+        f"{where}: also by pins of one's own, wherever these can be made",
+        len(by_own) == WRITES_PER_MAP * len(opened) and (elsewhere == "-" or len(opened) >= 2 * len(reads)),
+        own,
+    )
     cases.equal(
         f"{where}: nothing has come of them",
         sorted(os.listdir(f"{pin_dir}/v2")),
