@@ -43,7 +43,8 @@ static void check_unprivileged_bpf(struct probe_report *report)
                   strerror(-r));
     else if (strcmp(value, "0") == 0)
         probe_add(report, "unprivileged_bpf_disabled", PROBE_YES,
-                  "0: anybody may load simple programs; nothing here needs that");
+                  "0: anybody may load simple programs, and who reads the maps can write them by one; "
+                  "nothing here needs that: sysctl kernel.unprivileged_bpf_disabled=2");
     else
         probe_add(report, "unprivileged_bpf_disabled", PROBE_YES,
                   "%s: only the privileged may load programs, as it should be", value);
