@@ -12,108 +12,161 @@
 
 #include "cleanup.h"
 #include "mountinfo.h"
+#include "trusted_path.h"
 
 /* The name of the device that is shown in lists of mounts: by it we know our own. */
 #define MOUNT_SOURCE "synauthz"
 
-enum { MODE_FOLDER = 0750, MODE_PARENT = 0755 };
+enum { MODE_FOLDER = 0750 };
+
+static bool is_bpf(const struct statfs *system)
+{
+    return system->f_type == (__typeof__(system->f_type))BPF_FS_MAGIC;
+}
 
 bool bpffs_holds(const char *folder)
 {
-    struct statfs fs;
+    struct statfs system;
 
-    return statfs(folder, &fs) == 0 && fs.f_type == (__typeof__(fs.f_type))BPF_FS_MAGIC;
+    return statfs(folder, &system) == 0 && is_bpf(&system);
 }
 
-int bpffs_check_owner(const char *path, struct diag *diag)
+static bool is_on_bpffs(int folder)
+{
+    struct statfs system;
+
+    return fstatfs(folder, &system) == 0 && is_bpf(&system);
+}
+
+/* By names in folders that only root can write to, so that it is still the same thing. */
+int bpffs_set_access(int folder, const char *name, gid_t group, mode_t mode)
 {
     struct stat found;
+    int r;
 
-    if (lstat(path, &found) < 0)
-        return diag_set(diag, -errno, "%s: %s", path, strerror(errno));
-    if (S_ISLNK(found.st_mode))
-        return diag_set(diag, -EPERM, "%s is a symbolic link; name the folder itself", path);
-    if (found.st_uid != 0)
-        return diag_set(diag, -EPERM,
-                        "%s belongs to user %u, who could have put anything there; it must be "
-                        "root's: remove it, or name another folder",
-                        path, (unsigned)found.st_uid);
-    if (found.st_mode & (S_IWGRP | S_IWOTH))
-        return diag_set(diag, -EPERM,
-                        "%s can be written by others than root (mode %04o); take that right away "
-                        "(chmod go-w), or name another folder",
-                        path, (unsigned)found.st_mode & 07777);
-    return 0;
+    if (fstatat(folder, name, &found, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
+        return -errno;
+    if (found.st_gid != group &&
+        fchownat(folder, name, (uid_t)-1, group, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
+        return -errno;
+    if ((found.st_mode & 07777) == mode)
+        return 0;
+    r = name[0] ? fchmodat(folder, name, mode, 0) : fchmod(folder, mode);
+    return r < 0 ? -errno : 0;
 }
 
-int bpffs_set_access(const char *path, gid_t group, mode_t mode)
-{
-    struct stat found;
+/* --- what is mounted there -------------------------------------------------------------------- */
 
-    if (lstat(path, &found) < 0)
-        return -errno;
-    if (found.st_gid != group && lchown(path, (uid_t)-1, group) < 0)
-        return -errno;
-    if ((found.st_mode & 07777) != mode && chmod(path, mode) < 0)
-        return -errno;
-    return 0;
+struct search {
+    uint64_t id;
+    bool is_root, is_own; /* of a whole file system; of one that an agent mounted */
+};
+
+static int on_mount(const struct mount *mount, void *context)
+{
+    struct search *search = context;
+
+    if (mount->id != search->id)
+        return 0;
+    search->is_root = strcmp(mount->root, "/") == 0;
+    search->is_own = search->is_root && strcmp(mount->type, "bpf") == 0 &&
+                     strcmp(mount->source, MOUNT_SOURCE) == 0;
+    return 1;
 }
 
-/* Make the folders above the last one. */
-static int make_parents(const char *folder)
+struct mounted {
+    bool is_mount; /* something is mounted exactly here */
+    bool is_root;  /* it is the root of its file system */
+    bool is_own;   /* which an agent mounted */
+};
+
+/* Returns 0 or a negative errno. */
+static int look_at(int folder, struct mounted *ret_mounted)
 {
-    char path[BPFFS_PATH_MAX];
+    struct search search = {0};
+    struct statx found;
+    int r;
 
-    (void)snprintf(path, sizeof(path), "%s", folder);
-    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        if (mkdir(path, MODE_PARENT) == 0)
-            (void)chmod(path, MODE_PARENT); /* readers must get through, whatever the umask is */
-        else if (errno != EEXIST)
-            return -errno;
-        *slash = '/';
-    }
-    return 0;
-}
-
-static int make_folder(const char *folder, struct diag *diag)
-{
-    int r = make_parents(folder);
-
-    if (r == 0 && mkdir(folder, MODE_FOLDER) < 0 && errno != EEXIST)
-        r = -errno;
+    if (statx(folder, "", AT_EMPTY_PATH, STATX_MNT_ID, &found) < 0)
+        return -errno;
+    search.id = found.stx_mnt_id;
+    r = mountinfo_each(on_mount, &search);
     if (r < 0)
-        return diag_set(diag, r, "%s: cannot make the folder for pins: %s", folder, strerror(-r));
+        return r;
+    *ret_mounted = (struct mounted){.is_mount = found.stx_attributes & STATX_ATTR_MOUNT_ROOT};
+    if (ret_mounted->is_mount) {
+        ret_mounted->is_root =
+            search.is_root || r == 0; /* not in the list: nothing is known of it */
+        ret_mounted->is_own = search.is_own;
+    }
     return 0;
 }
 
 /* On a BPF file system only the kernel makes names with dots: "maps.debug" and "progs.debug" are in
  * the root of each. */
-static bool is_empty(const char *folder)
+static bool is_empty(int folder)
 {
-    DIR *directory = opendir(folder);
+    CLEANUP(closep) int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+    bool is_bpffs = is_on_bpffs(folder), found = false;
     const struct dirent *entry;
-    bool is_bpffs = bpffs_holds(folder), found = false;
 
-    if (!directory)
+    if (!entries)
         return false;
-    while (!found && (entry = readdir(directory)))
+    (void)take_fd(&fd); /* closedir() closes it */
+    while (!found && (entry = readdir(entries)))
         found = is_bpffs ? !strchr(entry->d_name, '.')
                          : strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
-    (void)closedir(directory);
+    (void)closedir(entries);
     return !found;
 }
 
-static int mount_own(const char *folder, struct diag *diag)
+/* --- making it -------------------------------------------------------------------------------- */
+
+static int explain_open(int error, const char *folder, struct diag *diag)
 {
+    if (error == -ENOTDIR)
+        return diag_set(diag, -EPERM,
+                        "%s is no folder, or a symbolic link, which is not followed; name the "
+                        "folder itself",
+                        folder);
+    return diag_set(diag, error, "%s: %s", folder, strerror(-error));
+}
+
+static int open_checked(const struct trusted_path *place, const char *folder, int *ret_fd,
+                        struct diag *diag)
+{
+    CLEANUP(closep) int fd = trusted_path_open(place);
+    int r = fd < 0 ? explain_open(fd, folder, diag) : trusted_check(fd, "", folder, diag);
+
+    if (r == 0)
+        *ret_fd = take_fd(&fd);
+    return r;
+}
+
+static int check_length(const char *folder, struct diag *diag)
+{
+    if (strlen(folder) < BPFFS_PATH_MAX)
+        return 0;
+    return diag_set(diag, -ENAMETOOLONG, "the path of the folder for pins has more than %d bytes",
+                    BPFFS_PATH_MAX - 1);
+}
+
+/* By the folder above, where what is mounted is found by the folder's name. */
+static int mount_own(const struct trusted_path *place, int at, const char *folder,
+                     struct diag *diag)
+{
+    char path[FOLDER_ENTRY_MAX];
     int r;
 
-    if (!is_empty(folder))
+    if (!is_empty(at))
         return diag_set(diag, -ENOTEMPTY,
                         "%s is on no BPF file system and not empty, so none is mounted there; name "
                         "an empty or new folder",
                         folder);
-    if (mount(MOUNT_SOURCE, folder, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0750") == 0)
+    if (!folder_entry_path(place->parent, place->name, path))
+        return diag_set(diag, -ENAMETOOLONG, "%s: its name is too long", folder);
+    if (mount(MOUNT_SOURCE, path, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0750") == 0)
         return 0;
     r = -errno;
     if (r == -EPERM || r == -EACCES)
@@ -124,44 +177,69 @@ static int mount_own(const char *folder, struct diag *diag)
     return diag_set(diag, r, "%s: cannot mount a BPF file system: %s", folder, strerror(-r));
 }
 
-/* Other programs have their pins there, and its mode is their business. */
-static bool is_hosts_root(const char *folder)
+/* Opens the folder as it is, on whatever file system. */
+static int make_folder(const char *folder, struct trusted_path *ret_place, int *ret_fd,
+                       struct diag *diag)
+{
+    int r = check_length(folder, diag);
+
+    if (r == 0)
+        r = trusted_path_make_parents(folder, ret_place, diag);
+    if (r < 0)
+        return r;
+    if (mkdirat(ret_place->parent, ret_place->name, MODE_FOLDER) < 0 && errno != EEXIST)
+        return diag_set(diag, -errno, "%s: cannot make the folder for pins: %s", folder,
+                        strerror(errno));
+    return open_checked(ret_place, folder, ret_fd, diag);
+}
+
+/* May members of the group list what is in it, as it is? */
+static bool lets_in(const struct stat *found, gid_t group)
+{
+    mode_t wanted = found->st_gid == group ? S_IRGRP | S_IXGRP : S_IROTH | S_IXOTH;
+
+    return (found->st_mode & wanted) == wanted;
+}
+
+static int check_shared_root(int fd, const char *folder, gid_t group, struct diag *diag)
+{
+    struct stat found;
+
+    if (fstat(fd, &found) < 0)
+        return diag_set(diag, -errno, "%s: %s", folder, strerror(errno));
+    if (lets_in(&found, group))
+        return 0;
+    return diag_set(diag, -EINVAL,
+                    "%s is a BPF file system that others use as well, and its mode (%04o) keeps "
+                    "readers in group %u out; name a folder in it, such as %s/synauthz",
+                    folder, (unsigned)found.st_mode & 07777, (unsigned)group, folder);
+}
+
+/* /sys/fs/bpf is where others expect theirs, whoever may get in today. */
+static bool is_hosts(int fd)
 {
     struct stat found, host;
 
-    return stat(folder, &found) == 0 && stat("/sys/fs/bpf", &host) == 0 &&
+    return fstat(fd, &found) == 0 && stat("/sys/fs/bpf", &host) == 0 &&
            found.st_dev == host.st_dev && found.st_ino == host.st_ino;
 }
 
-static int check_path(const char *folder, struct diag *diag)
+static int give_access(int fd, const char *folder, gid_t group, struct diag *diag)
 {
-    if (folder[0] != '/')
-        return diag_set(diag, -EINVAL, "%s: the folder for pins must be an absolute path", folder);
-    if (strlen(folder) >= BPFFS_PATH_MAX)
-        return diag_set(diag, -ENAMETOOLONG,
-                        "the path of the folder for pins has more than %d bytes",
-                        BPFFS_PATH_MAX - 1);
-    if (is_hosts_root(folder))
+    struct mounted mounted;
+    int r = look_at(fd, &mounted);
+
+    if (r < 0)
+        return diag_set(diag, r, "%s: cannot find out what is mounted there: %s", folder,
+                        strerror(-r));
+    if (is_hosts(fd))
         return diag_set(diag, -EINVAL,
                         "%s is the host's BPF file system, which others use as well; name a folder "
                         "in it, such as /sys/fs/bpf/synauthz",
                         folder);
-    return 0;
-}
-
-int bpffs_prepare(const char *folder, gid_t group, struct diag *diag)
-{
-    int r = check_path(folder, diag);
-
-    if (r == 0)
-        r = make_folder(folder, diag);
-    if (r == 0)
-        r = bpffs_check_owner(folder, diag);
-    if (r == 0 && !bpffs_holds(folder))
-        r = mount_own(folder, diag);
-    if (r < 0)
-        return r;
-    r = bpffs_set_access(folder, group, MODE_FOLDER);
+    if (mounted.is_root && !mounted.is_own)
+        return check_shared_root(fd, folder, group, diag);
+    r = bpffs_set_access(fd, "", group, MODE_FOLDER);
     if (r < 0)
         return diag_set(diag, r,
                         "%s: cannot give the pins to group %u: %s; it takes CAP_CHOWN, unless the "
@@ -170,33 +248,65 @@ int bpffs_prepare(const char *folder, gid_t group, struct diag *diag)
     return 0;
 }
 
+int bpffs_prepare(const char *folder, gid_t group, struct diag *diag)
+{
+    CLEANUP(trusted_path_done) struct trusted_path place = {.parent = -1};
+    CLEANUP(closep) int fd = -1;
+    int r = make_folder(folder, &place, &fd, diag);
+
+    if (r == 0 && !is_on_bpffs(fd)) {
+        r = mount_own(&place, fd, folder, diag);
+        if (r == 0) {
+            closep(&fd); /* what is below it now */
+            fd = -1;
+            r = open_checked(&place, folder, &fd, diag);
+        }
+    }
+    if (r == 0)
+        r = give_access(fd, folder, group, diag);
+    return r < 0 ? r : take_fd(&fd);
+}
+
+int bpffs_open(const char *folder, struct diag *diag)
+{
+    CLEANUP(trusted_path_done) struct trusted_path place = {.parent = -1};
+    CLEANUP(closep) int fd = -1;
+    int r = trusted_path_find(folder, &place, diag);
+
+    if (r == 0)
+        r = open_checked(&place, folder, &fd, diag);
+    if (r == 0 && !is_on_bpffs(fd))
+        r = diag_set(diag, -ENOENT, "%s is on no BPF file system", folder);
+    return r < 0 ? r : take_fd(&fd);
+}
+
 /* --- taking it away --------------------------------------------------------------------------- */
 
-struct search {
-    const char *folder;
-    bool is_mount, is_own;
-};
-
-static int on_mount(const struct mount *mount, void *context)
+static void unmount(const struct trusted_path *place)
 {
-    struct search *search = context;
+    char path[FOLDER_ENTRY_MAX];
 
-    if (strcmp(mount->path, search->folder) != 0)
-        return 0;
-    search->is_mount = true; /* the last one is on top */
-    search->is_own = strcmp(mount->type, "bpf") == 0 && strcmp(mount->source, MOUNT_SOURCE) == 0;
-    return 0;
+    if (folder_entry_path(place->parent, place->name, path) && umount2(path, UMOUNT_NOFOLLOW) < 0)
+        (void)umount2(path, UMOUNT_NOFOLLOW | MNT_DETACH); /* somebody looks into it */
+}
+
+/* Is it empty, and nobody else's? */
+static bool is_to_go(const struct trusted_path *at, struct mounted *ret_mounted)
+{
+    CLEANUP(closep) int fd = trusted_path_open(at);
+
+    return fd >= 0 && is_on_bpffs(fd) && is_empty(fd) && look_at(fd, ret_mounted) == 0 &&
+           (!ret_mounted->is_mount || ret_mounted->is_own);
 }
 
 void bpffs_remove(const char *folder)
 {
-    struct search search = {.folder = folder};
+    CLEANUP(trusted_path_done) struct trusted_path at = {.parent = -1};
+    struct mounted mounted;
 
-    if (!bpffs_holds(folder) || !is_empty(folder) || mountinfo_each(on_mount, &search) < 0)
+    if (trusted_path_find(folder, &at, NULL) < 0 || !is_to_go(&at, &mounted))
         return;
-    if (search.is_mount && !search.is_own)
-        return;
-    if (search.is_own && umount2(folder, UMOUNT_NOFOLLOW) < 0)
-        (void)umount2(folder, UMOUNT_NOFOLLOW | MNT_DETACH); /* somebody looks into it */
-    (void)rmdir(folder);
+    if (mounted.is_own)
+        unmount(&at);
+    (void)unlinkat(at.parent, at.name, AT_REMOVEDIR);
 }

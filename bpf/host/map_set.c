@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "oplog.h"
+#include "set_owner.h"
 
 void tracker_pin_name(unsigned copy, unsigned program, char ret_name[TRACKER_PIN_MAX])
 {
@@ -56,21 +58,45 @@ struct search {
     struct map_sets *sets;
 };
 
-static int on_name(const char *text, void *context)
+static int add_set(struct search *search, struct set_name name)
 {
-    struct search *search = context;
     struct map_sets *sets = search->sets;
-    struct set_name name;
-    void *more;
+    void *more = reallocarray(sets->items, sets->count + 1, sizeof(*sets->items));
 
-    if (!set_name_parse(text, &name))
-        return 0;
-    more = reallocarray(sets->items, sets->count + 1, sizeof(*sets->items));
     if (!more)
         return -ENOMEM;
     sets->items = more;
     open_set(search->pins, name, &sets->items[sets->count++]);
     return 0;
+}
+
+static int add_taken(struct map_sets *sets, struct set_name name)
+{
+    void *more = reallocarray(sets->taken, sets->taken_count + 1, sizeof(*sets->taken));
+
+    if (!more)
+        return -ENOMEM;
+    sets->taken = more;
+    sets->taken[sets->taken_count++] = name;
+    return 0;
+}
+
+static int on_name(const char *text, void *context)
+{
+    struct search *search = context;
+    struct set_name name;
+
+    if (!set_name_parse(text, &name))
+        return 0;
+    return set_is_ours(search->pins, text) ? add_set(search, name) : add_taken(search->sets, name);
+}
+
+static void say_what_is_left(const struct pins *pins)
+{
+    char names[256];
+
+    if (pins_list_foreign(pins, true, names, sizeof(names)) > 0)
+        oplog_info("%s: left alone, since no agent made them: %s", pins->folder, names);
 }
 
 /* By generation, which goes on from a set to the one that replaces it; else by name. */
@@ -91,6 +117,8 @@ int map_sets_open(const struct pins *pins, struct map_sets *ret_sets)
 
     if (r < 0)
         return r;
+    if (sets.taken_count)
+        say_what_is_left(pins);
     if (sets.count)
         qsort(sets.items, sets.count, sizeof(*sets.items), compare);
     *ret_sets = sets;
@@ -103,6 +131,7 @@ void map_sets_done(struct map_sets *sets)
     for (size_t i = 0; i < sets->count; i++)
         capture_maps_close(&sets->items[i].maps);
     free(sets->items);
+    free(sets->taken);
     *sets = (struct map_sets){0};
 }
 
@@ -141,6 +170,14 @@ bool map_set_fits(const struct map_set *set, const struct map_shape shapes[MAP_C
     return true;
 }
 
+static bool is_taken(const struct map_sets *sets, struct set_name name)
+{
+    for (size_t i = 0; i < sets->taken_count; i++)
+        if (set_name_compare(sets->taken[i], name) == 0)
+            return true;
+    return false;
+}
+
 struct set_name map_sets_next_name(const struct map_sets *sets)
 {
     struct set_name next = {.layout = SYN_LAYOUT};
@@ -148,5 +185,7 @@ struct set_name map_sets_next_name(const struct map_sets *sets)
     for (size_t i = 0; i < sets->count; i++)
         if (sets->items[i].name.layout == SYN_LAYOUT && sets->items[i].name.number >= next.number)
             next.number = sets->items[i].name.number + 1;
+    while (is_taken(sets, next))
+        next.number++;
     return next;
 }

@@ -22,9 +22,11 @@ struct map_set {
 struct map_sets {
     struct map_set *items; /* the one that was used last comes first */
     size_t count;
+    struct set_name *taken; /* names of sets that no agent made */
+    size_t taken_count;
 };
 
-/* Returns 0 or a negative errno. */
+/* Sets that no agent made are left alone, which the log says.  Returns 0 or a negative errno. */
 int map_sets_open(const struct pins *pins, struct map_sets *ret_sets);
 void map_sets_done(struct map_sets *sets);
 

@@ -7,9 +7,10 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "num.h"
 #include "str.h"
 
-enum { LINE_SIZE = 4096, FIELDS_BEFORE_ROOT = 3, FIELDS_BEFORE_OPTIONAL = 1 };
+enum { LINE_SIZE = 4096, FIELDS_BEFORE_ROOT = 2, FIELDS_BEFORE_OPTIONAL = 1 };
 
 static bool is_octal(char c)
 {
@@ -50,9 +51,11 @@ static bool skip_fields(struct str *rest, unsigned count)
 
 bool mountinfo_parse(const char *line, struct mount *ret_mount)
 {
-    struct str rest = {line, strcspn(line, "\n")}, root, path, type = {0}, source;
+    struct str rest = {line, strcspn(line, "\n")}, id, root, path, type = {0}, source;
     struct mount mount;
 
+    if (!str_next_field(&rest, ' ', &id) || num_parse_u64(id, 0, UINT64_MAX, &mount.id) < 0)
+        return false;
     if (!skip_fields(&rest, FIELDS_BEFORE_ROOT) || !str_next_field(&rest, ' ', &root) ||
         !str_next_field(&rest, ' ', &path) || !skip_fields(&rest, FIELDS_BEFORE_OPTIONAL))
         return false;

@@ -4,10 +4,12 @@
 #define MOUNTINFO_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum { MOUNT_PATH_MAX = 256, MOUNT_TYPE_MAX = 32 };
 
 struct mount {
+    uint64_t id;                 /* statx(2), STATX_MNT_ID */
     char root[MOUNT_PATH_MAX];   /* the part of the file system that is seen here */
     char path[MOUNT_PATH_MAX];   /* where */
     char type[MOUNT_TYPE_MAX];   /* "bpf", "cgroup2", ... */

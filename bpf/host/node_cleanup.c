@@ -10,7 +10,9 @@
 #include "cleanup.h"
 #include "keeper.h"
 #include "node_private.h"
+#include "oplog.h"
 #include "pin_names.h"
+#include "set_owner.h"
 
 struct cleanup {
     struct pins *pins;
@@ -29,9 +31,8 @@ struct owner {
 static int on_set_to_ask(const char *name, void *context)
 {
     struct owner *owner = context;
-    struct set_name ignored;
     CLEANUP(closep)
-    int fd = set_name_parse(name, &ignored) ? pins_get(owner->pins, name, "meta") : -1;
+    int fd = set_is_ours(owner->pins, name) ? pins_get(owner->pins, name, PINS_META) : -1;
     struct capture_meta meta;
     struct map_shape shape;
 
@@ -43,11 +44,11 @@ static int on_set_to_ask(const char *name, void *context)
 
 int node_say_busy(const char *pin_dir, struct diag *diag)
 {
-    struct pins pins = {.lock = -1};
+    CLEANUP(pins_close) struct pins pins = {.folder = ""};
     struct owner owner = {.pins = &pins};
 
-    (void)snprintf(pins.folder, sizeof(pins.folder), "%s", pin_dir);
-    (void)pins_each(&pins, NULL, on_set_to_ask, &owner);
+    if (pins_look(pin_dir, &pins, NULL) == 0)
+        (void)pins_each(&pins, NULL, on_set_to_ask, &owner);
     if (owner.pid == 0)
         return diag_set(diag, -EBUSY, "%s: another agent uses this folder; stop it first", pin_dir);
     return diag_set(diag, -EBUSY,
@@ -73,18 +74,11 @@ int node_end_set(const struct pins *pins, const char *set)
     return keeper < 0 ? 0 : keeper_end(keeper);
 }
 
-static bool is_set(const char *name)
-{
-    struct set_name ignored;
-
-    return set_name_parse(name, &ignored) || strcmp(name, PINS_UNFINISHED) == 0;
-}
-
 static int on_set_to_end(const char *name, void *context)
 {
     struct cleanup *cleanup = context;
 
-    if (!is_set(name))
+    if (!set_is_ours(cleanup->pins, name))
         return 0;
     cleanup->ended = true;
     return node_end_set(cleanup->pins, name);
@@ -110,11 +104,23 @@ static int on_set_to_remove(const char *name, void *context)
     struct cleanup cleanup = *(const struct cleanup *)context;
     int r;
 
-    if (!is_set(name))
+    if (!set_is_ours(cleanup.pins, name))
         return 0;
     cleanup.set = name;
     r = pins_each(cleanup.pins, name, on_pin, &cleanup);
-    return r < 0 ? r : pins_remove_set(cleanup.pins, name, cleanup.removed);
+    if (r == 0)
+        r = pins_remove_set(cleanup.pins, name, cleanup.removed);
+    return r == -ENOTEMPTY ? 0 : r; /* what is left there is somebody else's */
+}
+
+static void say_what_stays(const struct pins *pins)
+{
+    char names[256];
+    int count = pins_list_foreign(pins, false, names, sizeof(names));
+
+    if (count > 0)
+        oplog_info("%s: %d left alone, not made by an agent or not empty: %s", pins->folder, count,
+                   names);
 }
 
 static int remove_all(struct pins *pins, unsigned *removed)
@@ -127,10 +133,11 @@ static int remove_all(struct pins *pins, unsigned *removed)
     if (r == 0)
         r = pins_each(pins, NULL, on_set_to_remove, &cleanup);
     if (r == 0)
-        r = pins_remove_set(pins, PIN_LOCK_WATCH, removed); /* an empty folder */
-    if (r == 0)
-        r = pins_unlock(pins);
-    return r;
+        r = pins_remove_empty(pins, PIN_LOCK_WATCH);
+    if (r < 0)
+        return r;
+    say_what_stays(pins);
+    return pins_unlock(pins);
 }
 
 int node_cleanup(const char *pin_dir, unsigned *ret_removed, struct diag *diag)
@@ -138,12 +145,11 @@ int node_cleanup(const char *pin_dir, unsigned *ret_removed, struct diag *diag)
     struct diag refusal = {.text = ""};
     unsigned removed = 0;
     struct pins pins;
-    int r;
+    int r = pins_lock(pin_dir, &pins, &refusal);
 
     *ret_removed = 0;
-    if (!bpffs_holds(pin_dir))
+    if (r == -ENOENT)
         return 0; /* nothing can be pinned there */
-    r = pins_lock(pin_dir, &pins, &refusal);
     if (r == -EBUSY)
         return node_say_busy(pin_dir, diag);
     if (r < 0)

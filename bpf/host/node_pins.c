@@ -136,6 +136,8 @@ int node_pin_all(struct node *node)
 {
     int r = pins_make_set(&node->pins, node->set);
 
+    if (r == 0) /* by it the next agent knows the set if this one gets no further */
+        r = put(node, PINS_META, node->maps.fd[MAP_META], PIN_MAP, false);
     return r < 0 ? r : put_all(node, false);
 }
 

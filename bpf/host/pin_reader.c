@@ -18,6 +18,7 @@
 #include "cleanup.h"
 #include "pin_names.h"
 #include "set_name.h"
+#include "trusted_path.h"
 
 /* A folder, and how messages call it. */
 struct folder {
@@ -151,7 +152,7 @@ static int open_pin(const struct folder *set, const char *name, uint32_t flags, 
                     struct diag *diag)
 {
     LIBBPF_OPTS(bpf_obj_get_opts, options, .file_flags = flags);
-    char path[PATH_MAX + NAME_MAX + 2], by_fd[64 + NAME_MAX];
+    char path[PATH_MAX + NAME_MAX + 2], by_fd[FOLDER_ENTRY_MAX];
     struct stat status;
     int fd, r;
 
@@ -164,7 +165,8 @@ static int open_pin(const struct folder *set, const char *name, uint32_t flags, 
         return r;
     if (!S_ISREG(status.st_mode))
         return diag_set(diag, -EPERM, "%s is no pin but something else", path);
-    (void)snprintf(by_fd, sizeof(by_fd), "/proc/self/fd/%d/%s", set->fd, name);
+    if (!folder_entry_path(set->fd, name, by_fd))
+        return diag_set(diag, -ENAMETOOLONG, "%s: the name is too long", path);
     fd = bpf_obj_get_opts(by_fd, &options);
     if (fd < 0)
         return explain_pin(-fd, &status, path, diag);
@@ -328,6 +330,21 @@ static int try_set(const struct folder *dir, const struct set_name *name, const 
     return r < 0 ? r : open_set(&found->set, wish, &found->maps, diag);
 }
 
+/* The folder of all sets.  What is missing or closed above it is no other case than that it is so
+ * itself. */
+static int open_pin_dir(const char *pin_dir, struct folder *ret_folder, struct diag *diag)
+{
+    CLEANUP(trusted_path_done) struct trusted_path place = {.parent = -1};
+    struct diag why = {.text = ""};
+    int r = trusted_path_find(pin_dir, &place, &why);
+
+    if (r == 0)
+        return open_folder(place.parent, place.name, pin_dir, ret_folder, diag);
+    if (r == -ENOENT || r == -EACCES)
+        return explain_folder(-r, AT_FDCWD, pin_dir, pin_dir, diag);
+    return diag_set(diag, r, "%s", why.text);
+}
+
 /* The newest set that can be opened; if there is none, the newest one's reason counts. `found` is
  * closed at the start. */
 static int find_set(const char *pin_dir, const struct wish *wish, struct found *found,
@@ -336,7 +353,7 @@ static int find_set(const char *pin_dir, const struct wish *wish, struct found *
     CLEANUP(folder_done) struct folder dir = {.fd = -1};
     struct set_name name = {UINT_MAX, UINT_MAX}; /* newer than all */
     struct diag why = {0};
-    int first = 0, r = open_folder(AT_FDCWD, pin_dir, pin_dir, &dir, diag);
+    int first = 0, r = open_pin_dir(pin_dir, &dir, diag);
 
     if (r < 0)
         return r;

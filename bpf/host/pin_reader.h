@@ -6,7 +6,8 @@
  * were changed.  In use is the one of the highest layout, then of the highest n, that has our
  * READER_LAYOUT and describes itself as running; other names (of sets that are being made) are no
  * sets.  Nothing is believed that anybody but root could have made: the pin folder, the set's
- * folder and each pin belong to root and are writable by nobody else.
+ * folder and each pin belong to root and are writable by nobody else, and nobody else could put
+ * another folder in place of the pin folder (trusted_path.h).
  *
  * No descriptor into the bpffs is kept: it can be unmounted while its maps are read. */
 #ifndef PIN_READER_H

@@ -20,13 +20,23 @@
 #include "bpffs.h"
 #include "diag.h"
 
+#define PINS_LOCK       "lock"
 #define PINS_UNFINISHED "unfinished"
 
-enum { PINS_PATH_MAX = BPFFS_PATH_MAX + 128 };
+/* The pin that a set is known by to be an agent's (set_owner.h): the first to come, the last to go.
+ */
+#define PINS_META "meta"
 
+/* The name of a pin that is being made begins so. */
+#define PINS_FRESH "new_"
+
+enum { PINS_MODE_SET = 0750 };
+
+/* All that is done is done by `dir`, whatever becomes of the path that led there. */
 struct pins {
-    char folder[BPFFS_PATH_MAX];
+    char folder[BPFFS_PATH_MAX]; /* how messages call it; "": closed, and nothing else counts */
     gid_t group;
+    int dir;
     int lock; /* -1: not held */
 };
 
@@ -36,13 +46,16 @@ enum pin_kind { PIN_MAP = 0, PIN_PRIVATE_MAP, PIN_LINK, PIN_PROGRAM };
  * not know which. */
 int pins_open(const char *folder, gid_t group, struct pins *ret_pins, struct diag *diag);
 
-/* Only lock a folder that is there. */
+/* Only lock a folder that is there: -ENOENT when there is none on a bpffs. */
 int pins_lock(const char *folder, struct pins *ret_pins, struct diag *diag);
+
+/* Only look into a folder that is there, whoever has locked it. */
+int pins_look(const char *folder, struct pins *ret_pins, struct diag *diag);
 
 /* Take the lock away, too, after everything else; the pins are closed. */
 int pins_unlock(struct pins *pins);
 
-/* Is the folder still the one that we locked, on a BPF file system? */
+/* Does the path still lead to the folder that we locked? */
 bool pins_are_ours(const struct pins *pins);
 
 /* What is pinned stays. */
@@ -54,8 +67,13 @@ void pins_close(struct pins *pins);
 int pins_make_set(const struct pins *pins, const char *set);
 int pins_rename_set(const struct pins *pins, const char *from, const char *to);
 
-/* Unpins everything in it, and removes it; nothing there is a success.  Adds to `removed`. */
+/* Unpins everything in it, and removes it, if it is an agent's (set_owner.h); nothing there is a
+ * success.  Adds to `removed`.  -ENOTEMPTY: nothing of ours is left, but a folder that somebody
+ * made in it.  -EPERM: it is no agent's, and left alone. */
 int pins_remove_set(const struct pins *pins, const char *set, unsigned *removed);
+
+/* Removes a folder that is empty; another, and none, are no failure. */
+int pins_remove_empty(const struct pins *pins, const char *name);
 
 /* Replaces what has the name already, by one step. */
 int pins_put(const struct pins *pins, const char *set, const char *name, int fd,
@@ -66,8 +84,8 @@ int pins_remove(const struct pins *pins, const char *set, const char *name);
 /* A descriptor for reading and writing, of a pin that only root can have made: else -EPERM. */
 int pins_get(const struct pins *pins, const char *set, const char *name);
 
-/* Names in a set or, if `set` is NULL, in the pin folder.  Calls `visit` for each, which may remove
- * it; stops at the first negative result and returns it. */
+/* Names in a set or, if `set` is NULL, in the pin folder, however many there are.  Calls `visit`
+ * for each, which may remove it; stops at the first negative result and returns it. */
 int pins_each(const struct pins *pins, const char *set,
               int (*visit)(const char *name, void *context), void *context);
 

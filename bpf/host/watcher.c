@@ -15,6 +15,7 @@
 #include "node_hops.h"
 #include "pin_names.h"
 #include "pin_reader.h"
+#include "trusted_path.h"
 
 /* Longer than a step, so that a lease does not end between two. */
 #define LEASE_NS UINT64_C(3000000000)
@@ -37,11 +38,17 @@ struct watcher {
 
 static int open_lock(const char *pin_dir, int *ret_fd)
 {
-    CLEANUP(closep) int dir = open(pin_dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    CLEANUP(trusted_path_done) struct trusted_path place = {.parent = -1};
+    CLEANUP(closep) int dir = -1;
     struct stat status;
-    int fd;
+    int fd, r = trusted_path_find(pin_dir, &place, NULL);
 
-    if (dir < 0 || (mkdirat(dir, PIN_LOCK_WATCH, 0700) < 0 && errno != EEXIST))
+    if (r < 0)
+        return r;
+    dir = trusted_path_open(&place);
+    if (dir < 0)
+        return dir;
+    if (mkdirat(dir, PIN_LOCK_WATCH, 0700) < 0 && errno != EEXIST)
         return -errno;
     fd = openat(dir, PIN_LOCK_WATCH, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)

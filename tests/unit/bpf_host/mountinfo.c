@@ -14,15 +14,15 @@ static void lines_of_the_kernel_are_read(void **state)
         const char *line;
         struct mount mount;
     } ROWS[] = {
-        {"20:41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n",
-         {"/", "/sys/fs/cgroup/unified", "cgroup2", "cgroup2"}},
+        {"41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n",
+         {41, "/", "/sys/fs/cgroup/unified", "cgroup2", "cgroup2"}},
         {"36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue\n",
-         {"/mnt1", "/mnt2", "ext3", "/dev/root"}},
+         {36, "/mnt1", "/mnt2", "ext3", "/dev/root"}},
         {"36 35 98:0 / /a shared:7 master:1 propagate_from:2 - bpf none rw",
-         {"/", "/a", "bpf", "none"}},
-        {"1 2 0:3 /.. /host rw - cgroup2 c rw", {"/..", "/host", "cgroup2", "c"}},
-        {"1 2 0:3 / /a\\040b\\134c rw - bpf x rw", {"/", "/a b\\c", "bpf", "x"}},
-        {"1 2 0:3 / /a\\04 rw - bpf x rw", {"/", "/a\\04", "bpf", "x"}},
+         {36, "/", "/a", "bpf", "none"}},
+        {"1 2 0:3 /.. /host rw - cgroup2 c rw", {1, "/..", "/host", "cgroup2", "c"}},
+        {"1 2 0:3 / /a\\040b\\134c rw - bpf x rw", {1, "/", "/a b\\c", "bpf", "x"}},
+        {"1 2 0:3 / /a\\04 rw - bpf x rw", {1, "/", "/a\\04", "bpf", "x"}},
     };
 
     (void)state;
@@ -30,6 +30,7 @@ static void lines_of_the_kernel_are_read(void **state)
         struct mount mount = {.root = ""};
 
         assert_true(mountinfo_parse(ROWS[i].line, &mount));
+        assert_int_equal(mount.id, ROWS[i].mount.id);
         assert_string_equal(mount.root, ROWS[i].mount.root);
         assert_string_equal(mount.path, ROWS[i].mount.path);
         assert_string_equal(mount.type, ROWS[i].mount.type);
@@ -43,6 +44,7 @@ static void other_lines_are_not(void **state)
         "",
         "\n",
         "1 2 0:3 /",
+        "x 2 0:3 / /a rw - bpf x rw",
         "1 2 0:3 / /a rw",
         "1 2 0:3 / /a rw shared:1",
         "1 2 0:3 / /a rw -",
