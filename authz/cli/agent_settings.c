@@ -9,6 +9,7 @@
 #include "options_changed.h"
 #include "pin_reader.h"
 #include "privileges.h"
+#include "socket_dir.h"
 
 enum { INTERFACE_MAX = 64, NODE_HOPS_MAX = 63, CAPTURED_SECONDS_MAX = 3600, TRACKING_OFF = 1 };
 
@@ -178,6 +179,8 @@ static int check_together(const struct agent_options *options, struct diag *diag
     if (options->ports.count == 0)
         return diag_set(diag, -EINVAL,
                         "capture SYNs to which ports? give --port N[,N...] or --port any");
+    if (options->socket_dir && socket_dir_check(options->socket_dir, options->pin_dir, diag) < 0)
+        return -EINVAL;
     if (options->capture == NODE_AUTO)
         return 0;
     if (devices && options->interfaces.count == 0)
