@@ -15,6 +15,7 @@ enum capture_map {
     MAP_PENDING_BEFORE, /* -1 where nothing was replaced; then it is `pending` itself */
     MAP_LIVE,
     MAP_ALIAS,
+    MAP_CROWD,
     MAP_CAPTURED,
     MAP_PORTS,
     MAP_PREFIXES,

@@ -95,16 +95,36 @@ static int follow(const struct carrier *carrier, const struct tuple_key *key, un
     return read_whole(carrier, key, entry);
 }
 
+/* The entry as it can be carried.  `crowd` is not, since it could not be at one moment with the
+ * counts; so who is in it is lost (record.h, CLAIM_LOST), and where nobody else is left, returns
+ * false. */
+static bool without_crowd(const struct carrier *carrier, const union entry *entry,
+                          union entry *ret_entry)
+{
+    struct claim *claim = carrier->is_live ? &ret_entry->live.claim : &ret_entry->alias.claim;
+
+    *ret_entry = *entry;
+    if (!claim->crowded)
+        return true;
+    claim->crowded = CLAIM_LOST;
+    for (int i = 0; i < CLAIM_OTHERS_MAX; i++)
+        if (claim->others[i])
+            return true;
+    return claim->owner != 0;
+}
+
 /* Until what was copied is what is there. */
 static int carry_one(const struct carrier *carrier, const struct tuple_key *key)
 {
-    union entry entry, copied;
+    union entry entry, copied, given;
     bool is_ours = false;
     int r = read_whole(carrier, key, &entry);
 
     for (int attempt = 0; r == 0 && attempt < COPY_ATTEMPTS; attempt++) {
         copied = entry;
-        r = put(carrier, key, &copied, is_ours);
+        if (!without_crowd(carrier, &copied, &given))
+            break;
+        r = put(carrier, key, &given, is_ours);
         if (r <= 0)
             return r;
         r = follow(carrier, key, &entry, &is_ours);

@@ -38,6 +38,7 @@ static enum pin_kind kind_of(enum capture_map map)
     switch (map) {
     case MAP_PENDING:
     case MAP_PENDING_BEFORE:
+    case MAP_CROWD:
     case MAP_LAST_ISN:
     case MAP_LIMITER:
     case MAP_SECRET:

@@ -71,7 +71,7 @@ static bool may_share(const struct node *node, const struct map_set *from, enum 
 {
     if (map == MAP_META || map == MAP_PENDING_BEFORE)
         return false;
-    if ((map == MAP_LIVE || map == MAP_ALIAS) &&
+    if ((map == MAP_LIVE || map == MAP_ALIAS || map == MAP_CROWD) &&
         (!map_set_is_true(from) || !node->tracked || !from->meta.tracked))
         return false;
     return map_has_shape(from, map, shape, false);
@@ -187,8 +187,9 @@ static int load_keeper(struct node *node, struct diag *diag)
 
 int node_seal_evidence(const struct node *node, struct diag *diag)
 {
-    static const enum capture_map EVIDENCE[] = {
-        MAP_PENDING, MAP_LIVE, MAP_ALIAS, MAP_CAPTURED, MAP_COUNTERS, MAP_LAST_ISN, MAP_LIMITER};
+    static const enum capture_map EVIDENCE[] = {MAP_PENDING,  MAP_LIVE,     MAP_ALIAS,
+                                                MAP_CROWD,    MAP_CAPTURED, MAP_COUNTERS,
+                                                MAP_LAST_ISN, MAP_LIMITER};
 
     for (size_t i = 0; i < sizeof(EVIDENCE) / sizeof(EVIDENCE[0]); i++) {
         int r = capture_map_freeze(&node->maps, EVIDENCE[i]);

@@ -147,6 +147,8 @@ static int set_sizes(const struct skeleton *skeleton, const struct map_sizes *si
     if (r == 0)
         r = set_size(skeleton, MAP_ALIAS, sizes->live);
     if (r == 0)
+        r = set_size(skeleton, MAP_CROWD, sizes->live);
+    if (r == 0)
         r = set_size(skeleton, MAP_CAPTURED, sizes->captured);
     return r;
 }

@@ -37,10 +37,12 @@ uint64_t probe_map_bytes(uint32_t max_pending, uint32_t max_live, unsigned cpus)
     uint64_t live = hash_bytes(max_live, sizeof(struct tuple_key) + sizeof(struct live_entry));
     uint64_t alias = hash_bytes(max_live, FREE_LIST_BYTES + sizeof(struct tuple_key) +
                                               sizeof(struct alias_entry));
+    uint64_t crowd = hash_bytes(max_live, FREE_LIST_BYTES + sizeof(struct crowd_key) +
+                                              sizeof(struct crowd_member));
     uint64_t filters = PORTS_WORDS * sizeof(uint64_t) + (uint64_t)PREFIXES_MAX * TRIE_NODE_BYTES;
     uint64_t of_each_cpu = COUNTERS_SIZE * sizeof(struct capture_counters) + sizeof(struct limiter);
 
-    return pending + live + alias + filters + LAST_ISN_CELLS * sizeof(struct last_isn) +
+    return pending + live + alias + crowd + filters + LAST_ISN_CELLS * sizeof(struct last_isn) +
            EVENTS_BYTES + of_each_cpu * cpus;
 }
 

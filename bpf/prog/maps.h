@@ -41,6 +41,15 @@ struct {
     __type(value, struct alias_entry);
 } alias SEC(".maps");
 
+/* As many as `live` has; hardly ever any. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, 65536);
+    __type(key, struct crowd_key);
+    __type(value, struct crowd_member);
+} crowd SEC(".maps");
+
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(max_entries, PORTS_WORDS);

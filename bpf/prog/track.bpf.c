@@ -140,17 +140,32 @@ INLINE __u64 source_hash_of(const struct tuple_key *key)
     return hash_source(hash_network(key->source, key->family), key->source, key->source_port_be);
 }
 
-/* Take a place in another socket's entry.  Its element may have been reused for another tuple since
- * it was looked up: then the version, which is never used twice, has changed, and the place is
- * given back.  Returns what has changed for the entry. */
-INLINE enum claim_result join(struct claim *claim, const __u64 *version, __u64 cookie)
-{
-    __u64 before = *(const volatile __u64 *)version;
-    enum claim_result result = claim_join(claim, cookie);
+/* An entry of `live` or `alias` that is another socket's, too. */
+struct shared_entry {
+    struct claim *claim;
+    const volatile __u64 *version;
+    const struct tuple_key *key;
+    enum crowd_of of;
+};
 
-    if (result == CLAIM_HELD || *(const volatile __u64 *)version == before)
-        return result;
-    claim_leave(claim, cookie);
+INLINE int is_member(const struct shared_entry *entry, __u64 version, __u64 cookie)
+{
+    return claim_has(entry->claim, cookie) ||
+           (entry->claim->crowded && crowd_has(cookie, entry->of, version));
+}
+
+/* Join another socket's entry.  Its element may be reused for another tuple meanwhile: then the
+ * version, which is never used twice, has changed, and the place is given back.  `version` is from
+ * before the caller has found the key in that place.  Returns what has changed for the entry. */
+INLINE enum claim_result join(const struct shared_entry *entry, __u64 version, __u64 cookie)
+{
+    if (is_member(entry, version, cookie))
+        return CLAIM_HELD;
+    if (!claim_take_place(entry->claim, cookie))
+        return crowd_join(entry->claim, version, entry->of, entry->key, cookie);
+    if (*entry->version == version)
+        return CLAIM_JOINED;
+    claim_leave(entry->claim, cookie);
     return CLAIM_HELD;
 }
 
@@ -181,32 +196,82 @@ INLINE __u64 find_dead_owner(const struct claim *claim, const struct socket_scop
     return claim->owner;
 }
 
+INLINE void remove_alias_if_empty(const struct claim *claim, const struct tuple_key *wire)
+{
+    if (claim_is_empty(claim) && bpf_map_delete_elem(&alias, wire) == 0)
+        count(COUNTER_ALIAS_DELETED, wire->family);
+}
+
+INLINE void remove_live_if_empty(const struct claim *claim, const struct tuple_key *key)
+{
+    if (claim_is_empty(claim) && bpf_map_delete_elem(&live, key) == 0)
+        count(COUNTER_LIVE_DELETED, key->family);
+}
+
+/* Each returns 0 when there was nothing of this socket. */
+NOINLINE int leave_crowd_of_live(__u64 cookie)
+{
+    struct crowd_member member;
+    struct live_entry *entry;
+
+    if (!crowd_take(cookie, CROWD_OF_LIVE, &member))
+        return 0;
+    entry = bpf_map_lookup_elem(&live, &member.key);
+    if (entry && claim_change_crowd(&entry->claim, member.version, CLAIM_GO) == 0)
+        remove_live_if_empty(&entry->claim, &member.key);
+    return 1;
+}
+
+NOINLINE int leave_crowd_of_alias(__u64 cookie)
+{
+    struct crowd_member member;
+    struct alias_entry *entry;
+
+    if (!crowd_take(cookie, CROWD_OF_ALIAS, &member))
+        return 0;
+    entry = bpf_map_lookup_elem(&alias, &member.key);
+    if (entry && claim_change_crowd(&entry->claim, member.version, CLAIM_GO) == 0)
+        remove_alias_if_empty(&entry->claim, &member.key);
+    return 1;
+}
+
 INLINE void release_alias(const struct tuple_key *wire, __u64 cookie)
 {
     struct alias_entry *entry = bpf_map_lookup_elem(&alias, wire);
 
-    if (!entry || !claim_has(&entry->claim, cookie))
+    if (!entry || !claim_has(&entry->claim, cookie)) {
+        leave_crowd_of_alias(cookie);
         return;
+    }
     claim_leave(&entry->claim, cookie);
-    if (claim_is_empty(&entry->claim) && bpf_map_delete_elem(&alias, wire) == 0)
-        count(COUNTER_ALIAS_DELETED, wire->family);
+    remove_alias_if_empty(&entry->claim, wire);
 }
 
-INLINE void count_joined(enum claim_result result, __u8 family)
+/* Returns 0 when nothing is new. */
+INLINE int count_joined(enum claim_result result, __u8 family)
 {
-    if (result == CLAIM_HELD)
-        return;
+    if (result == CLAIM_HELD || (result == CLAIM_UNCOUNTED && copy != 0))
+        return 0;
     count(COUNTER_PROMOTE_SHARED, family);
-    if (result == CLAIM_CROWDED)
+    if (result != CLAIM_JOINED)
         count(COUNTER_CLAIM_CROWDED, family);
+    if (result == CLAIM_UNCOUNTED)
+        note_full(COUNTER_CLAIM_LOST, family);
+    return 1;
 }
 
 INLINE void join_alias(const struct tuple_key *wire, __u64 cookie)
 {
     struct alias_entry *old = bpf_map_lookup_elem(&alias, wire);
+    struct shared_entry shared;
+    __u64 version;
 
-    if (old)
-        count_joined(join(&old->claim, &old->version_begin, cookie), wire->family);
+    if (!old)
+        return;
+    shared = (struct shared_entry){&old->claim, &old->version_begin, wire, CROWD_OF_ALIAS};
+    version = *shared.version;
+    if (bpf_map_lookup_elem(&alias, wire) == old)
+        count_joined(join(&shared, version, cookie), wire->family);
 }
 
 INLINE long insert_alias(const struct alias_entry *new, const struct holder *holder)
@@ -232,7 +297,7 @@ NOINLINE void store_alias(const struct tuple_key *key, const struct holder *hold
     struct alias_entry new = {
         .version_begin = holder->cookie,
         .live = *key,
-        .claim.owner = holder->cookie,
+        .claim = {.owner = holder->cookie, .tag = (__u32)holder->cookie},
         .scope = holder->scope,
         .version_end = holder->cookie,
     };
@@ -287,15 +352,18 @@ enum promotion {
 INLINE enum promotion share_live(const struct tuple_key *key, const struct holder *holder)
 {
     struct live_entry *old = bpf_map_lookup_elem(&live, key);
-    enum claim_result joined;
+    struct shared_entry shared;
+    __u64 version;
 
     if (!old)
         return PROMOTION_NONE;
+    shared = (struct shared_entry){&old->claim, &old->version_begin, key, CROWD_OF_LIVE};
+    version = *shared.version;
+    if (bpf_map_lookup_elem(&live, key) != old)
+        return PROMOTION_NONE;
     if (find_dead_owner(&old->claim, &old->scope, holder))
         return PROMOTION_OCCUPIED;
-    joined = join(&old->claim, &old->version_begin, holder->cookie);
-    count_joined(joined, key->family);
-    if (joined != CLAIM_HELD)
+    if (count_joined(join(&shared, version, holder->cookie), key->family))
         tell(WATCH_AMBIGUOUS, key, holder->scope.netns, 0);
     return PROMOTION_STORED;
 }
@@ -363,7 +431,7 @@ NOINLINE enum promotion promote(const struct tcp_sock *tcp, const struct tuple_k
     struct live_entry entry = {
         .version_begin = holder->cookie,
         .key = *key,
-        .claim.owner = holder->cookie,
+        .claim = {.owner = holder->cookie, .tag = (__u32)holder->cookie},
         .scope = holder->scope,
         .version_end = holder->cookie,
     };
@@ -401,13 +469,14 @@ NOINLINE int release(const struct tuple_key *key, __u64 cookie)
 {
     struct live_entry *entry = bpf_map_lookup_elem(&live, key);
 
-    if (!entry || !claim_has(&entry->claim, cookie))
-        return 0;
+    if (!entry || !claim_has(&entry->claim, cookie)) {
+        leave_crowd_of_alias(cookie);
+        return leave_crowd_of_live(cookie);
+    }
     if (entry->claim.owner == cookie && entry->has_syn)
         end_syn(entry, key, cookie);
     claim_leave(&entry->claim, cookie);
-    if (claim_is_empty(&entry->claim) && bpf_map_delete_elem(&live, key) == 0)
-        count(COUNTER_LIVE_DELETED, key->family);
+    remove_live_if_empty(&entry->claim, key);
     return 1;
 }
 

@@ -97,15 +97,51 @@ _Static_assert(sizeof(struct tuple_key) == 40, "layout of tuple_key");
  *   others   sockets that have the same tuple in other network namespaces: while there is one,
  *            nobody outside can tell whose connection is meant, and the reader says "ambiguous"
  *
- *   crowded  not 0: more others than there are places.  Then nobody can tell any more when the last
- *            of them has gone, so the entry stays, and stays ambiguous */
+ *   crowded  how many more have the tuple than there are places.  Each of them is in `crowd`, so it
+ *            is counted once and taken off once, however often that is tried; and CLAIM_LOST, when
+ *            there was one that `crowd` had no room for
+ *
+ *   tag      low half of the entry's version: it is compared and swapped together with `crowded`,
+ *            so what was meant for an entry never counts for another that has its element now
+ *
+ * The entry goes with the last of those that are known, so nobody can keep one for longer than
+ * sockets of its tuple live.  With CLAIM_LOST there was one that is not known: until then the entry
+ * stays ambiguous, and afterwards that socket is like one that `live` had no room for: it is
+ * "missing", and nothing shows that another namespace, where a socket of its tuple is made later,
+ * is not meant.  Who wants that must have more sockets open than `crowd` has room for (as much as
+ * `live`), in five namespaces at least; CLAIM_LOST and map_full are counted. */
+#define CLAIM_LOST 0x80000000u
 struct claim {
     __u64 owner;
     __u64 others[CLAIM_OTHERS_MAX];
-    __u32 crowded;
-    __u32 zero;
+    union {
+        struct {
+            __u32 crowded;
+            __u32 tag;
+        };
+        __u64 crowded_and_tag;
+    };
 };
 _Static_assert(sizeof(struct claim) == 40, "layout of claim");
+
+enum crowd_of {
+    CROWD_OF_LIVE = 0,
+    CROWD_OF_ALIAS,
+};
+
+/* Key and value of `crowd`: a socket that an entry counts in `crowded`. */
+struct crowd_key {
+    __u64 cookie;
+    __u32 of; /* enum crowd_of: in which map the entry is */
+    __u32 zero;
+};
+_Static_assert(sizeof(struct crowd_key) == 16, "layout of crowd_key");
+
+struct crowd_member {
+    __u64 version; /* of the entry */
+    struct tuple_key key;
+};
+_Static_assert(sizeof(struct crowd_member) == 48, "layout of crowd_member");
 
 /* Where a tuple can exist only once: the kernel tells sockets of one tuple apart by these and
  * nothing else.  So a second socket of the same scope proves that the first has closed, whether we
@@ -363,6 +399,7 @@ enum capture_counter {
     COUNTER_PROMOTE_ISN_MISMATCH, /* of those: the last SYN of that source had another ISN */
     COUNTER_PROMOTE_SHARED,       /* the tuple is held by a socket of another namespace */
     COUNTER_CLAIM_CROWDED,        /* by more of them than a claim has places for */
+    COUNTER_CLAIM_LOST,           /* and `crowd` had no room either */
     COUNTER_LIVE_STORED,
     COUNTER_LIVE_INSERT_FAILED, /* map full */
     COUNTER_LIVE_DELETED,

@@ -144,11 +144,11 @@ static struct pair connect_over(struct scene *scene, uint64_t netns, uint64_t ot
 {
     const struct flow flow =
         flow_text("10.77.0.1", scene->sender.source_port, "10.77.0.2", own_port());
-    struct live_entry entry = {.version_begin = 0x7fffffff,
-                               .claim.owner = 0x7fffffff,
-                               .claim.others = {other, other, other},
-                               .scope.netns = netns,
-                               .version_end = 0x7fffffff};
+    struct live_entry entry = {
+        .version_begin = 0x7fffffff,
+        .claim = {.owner = 0x7fffffff, .others = {other, other, other}, .tag = 0x7fffffff},
+        .scope.netns = netns,
+        .version_end = 0x7fffffff};
 
     entry.key = tuple_key_from_flow(&flow);
     assert_int_equal(bpf_map_update_elem(map_of(scene, MAP_LIVE), &entry.key, &entry, BPF_NOEXIST),
@@ -221,6 +221,18 @@ static void connect_while_full(struct scene *scene, enum capture_map map, uint16
     }
 }
 
+static void crowd_is_full(struct scene *scene)
+{
+    static const struct crowd_member MEMBER;
+    struct crowd_key key = {.cookie = 1};
+
+    while (bpf_map_update_elem(map_of(scene, MAP_CROWD), &key, &MEMBER, BPF_NOEXIST) == 0)
+        assert_in_range(++key.cookie, 1, 4 * ROOM);
+    tuple_of_too_many_namespaces(scene);
+    while (--key.cookie > 0)
+        assert_int_equal(bpf_map_delete_elem(map_of(scene, MAP_CROWD), &key), 0);
+}
+
 static void live_is_full(struct scene *scene)
 {
     connect_while_full(scene, MAP_LIVE, own_port());
@@ -290,6 +302,7 @@ static const struct {
     [COUNTER_PROMOTE_ISN_MISMATCH] = {.connection = past_the_device_of_a_forged_source},
     [COUNTER_PROMOTE_SHARED] = {.connection = tuple_of_another_namespace},
     [COUNTER_CLAIM_CROWDED] = {.connection = tuple_of_too_many_namespaces},
+    [COUNTER_CLAIM_LOST] = {.connection = crowd_is_full},
     [COUNTER_LIVE_STORED] = {.connection = a_connection},
     [COUNTER_LIVE_INSERT_FAILED] = {.connection = live_is_full},
     [COUNTER_LIVE_DELETED] = {.connection = a_connection},

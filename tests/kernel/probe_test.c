@@ -31,6 +31,14 @@ static void fill_alias(const struct capture_maps *maps, uint32_t entries)
     }
 }
 
+static void fill_crowd(const struct capture_maps *maps, uint32_t entries)
+{
+    static const struct crowd_member MEMBER;
+
+    for (struct crowd_key key = {.cookie = 0}; key.cookie < entries; key.cookie++)
+        assert_int_equal(bpf_map_update_elem(maps->fd[MAP_CROWD], &key, &MEMBER, BPF_ANY), 0);
+}
+
 static void fill_prefixes(const struct capture_maps *maps)
 {
     static const uint8_t PRESENT = 1;
@@ -61,6 +69,7 @@ static void the_bytes_that_are_foretold_are_those_that_the_kernel_counts(void **
         capture_maps_init(&maps);
         assert_int_equal(objects_make_maps(&ROWS[i], &maps, NULL), 0);
         fill_alias(&maps, ROWS[i].live);
+        fill_crowd(&maps, ROWS[i].live);
         fill_prefixes(&maps);
         counted = map_memory_used(&maps);
         if (foretold < counted - counted / 50 || foretold > counted + counted / 10)

@@ -17,7 +17,33 @@
 #include "map_source.h"
 #include "record.h"
 
-enum { SOURCE_PORT = 34567, STAGES = CLAIM_OTHERS_MAX + 2 };
+enum { SOURCE_PORT = 34567, STAGES = CLAIM_OTHERS_MAX + 3, ROUNDS = 5, ROOM = 16 };
+
+/* A capture that is not sealed, so that the test can write its maps. */
+static void watch_start_writable(struct watch *ret_watch, const struct netns *ns, uint32_t max_live)
+{
+    const char *device = "near";
+    const uint16_t port = own_port();
+    struct diag diag = {0};
+
+    *ret_watch = (struct watch){0};
+    netns_enter(ns);
+    assert_int_equal(local_capture_start(
+                         &(struct local_capture_config){
+                             .interfaces = &device,
+                             .interface_count = 1,
+                             .ports = &port,
+                             .port_count = 1,
+                             .max_live = max_live,
+                         },
+                         &ret_watch->capture, &diag),
+                     0);
+    netns_leave();
+    assert_int_equal(map_source_new(&(struct map_source_config){.maps = local_capture_get_maps(
+                                                                    ret_watch->capture)},
+                                    &ret_watch->source, &diag),
+                     0);
+}
 
 /* All stages have the same addresses; the first one's device is captured. */
 struct world {
@@ -28,13 +54,18 @@ struct world {
     struct flow flow;
 };
 
-static void world_make(struct world *world, size_t count)
+static void world_make_stages(struct world *world, size_t count)
 {
     world->count = count;
     for (size_t i = 0; i < count; i++) {
         stage_make(&world->stages[i]);
         world->listeners[i] = listen_in(&world->stages[i].server, "10.77.0.2", own_port());
     }
+}
+
+static void world_make(struct world *world, size_t count)
+{
+    world_make_stages(world, count);
     watch_start(&world->watch, &world->stages[0].server, "near", own_port());
 }
 
@@ -121,6 +152,27 @@ static void a_connection_without_syn_counts_as_an_owner(void **state)
     world_done(&world);
 }
 
+static size_t count_entries(const struct world *world, enum capture_map map)
+{
+    const int fd = local_capture_get_maps(world->watch.capture)->fd[map];
+    uint8_t key[sizeof(struct tuple_key)], next[sizeof(struct tuple_key)];
+    size_t count = 0;
+
+    for (int r = bpf_map_get_next_key(fd, NULL, next); r == 0; count++) {
+        memcpy(key, next, sizeof(key));
+        r = bpf_map_get_next_key(fd, key, next);
+    }
+    return count;
+}
+
+static void expect_nothing_left(const struct world *world)
+{
+    expect(world, SYN_STATE_MISSING, SYN_REASON_NOT_SEEN);
+    assert_int_equal(count_entries(world, MAP_CROWD), 0);
+    assert_int_equal(watch_counter(&world->watch, COUNTER_LIVE_STORED),
+                     watch_counter(&world->watch, COUNTER_LIVE_DELETED));
+}
+
 static void claim_with_all_places_taken_is_not_crowded(void **state)
 {
     struct world world;
@@ -139,8 +191,53 @@ static void claim_with_all_places_taken_is_not_crowded(void **state)
     world_done(&world);
 }
 
-/* Who had no place cannot be seen leaving: the entry never speaks for anybody again. */
-static void crowded_tuple_stays_ambiguous(void **state)
+/* There are more sockets than places; they leave in the order in which they came, or against it. */
+static void crowd_is_ambiguous_until_all_but_the_owner_have_gone(void **state)
+{
+    struct world world;
+
+    (void)state;
+    world_make(&world, STAGES);
+    for (int round = 0; round < ROUNDS; round++) {
+        for (size_t i = 0; i < world.count; i++)
+            open_in(&world, i);
+        assert_int_equal(count_entries(&world, MAP_CROWD), STAGES - 1 - CLAIM_OTHERS_MAX);
+        for (size_t i = 1; i < world.count; i++) {
+            expect(&world, SYN_STATE_AMBIGUOUS, SYN_REASON_NONE);
+            close_in(&world, i);
+        }
+        expect(&world, SYN_STATE_VERIFIED, SYN_REASON_NONE);
+        close_in(&world, 0);
+        expect_nothing_left(&world);
+    }
+    assert_int_equal(watch_counter(&world.watch, COUNTER_CLAIM_CROWDED),
+                     ROUNDS * (STAGES - 1 - CLAIM_OTHERS_MAX));
+    world_done(&world);
+}
+
+static void crowd_without_the_owner_is_ambiguous_until_all_have_gone(void **state)
+{
+    struct world world;
+
+    (void)state;
+    world_make(&world, STAGES);
+    for (int round = 0; round < ROUNDS; round++) {
+        for (size_t i = 0; i < world.count; i++)
+            open_in(&world, i);
+        for (size_t i = 0; i < world.count; i++) {
+            expect(&world, SYN_STATE_AMBIGUOUS, SYN_REASON_NONE);
+            close_in(&world, i);
+        }
+        expect_nothing_left(&world);
+    }
+    open_in(&world, 0); /* a new start */
+    expect(&world, SYN_STATE_VERIFIED, SYN_REASON_NONE);
+    close_in(&world, 0);
+    world_done(&world);
+}
+
+/* Those that come take places which others have left, while there still is a crowd. */
+static void places_of_a_crowd_are_taken_again(void **state)
 {
     struct world world;
 
@@ -148,47 +245,56 @@ static void crowded_tuple_stays_ambiguous(void **state)
     world_make(&world, STAGES);
     for (size_t i = 0; i < world.count; i++)
         open_in(&world, i);
-    assert_int_not_equal(watch_counter(&world.watch, COUNTER_CLAIM_CROWDED), 0);
-    for (size_t i = 0; i < world.count - 1; i++)
+    for (int round = 0; round < 2 * STAGES; round++) {
+        close_in(&world, (size_t)round % STAGES);
+        open_in(&world, (size_t)round % STAGES);
+        sleep_ms(5);
+        expect(&world, SYN_STATE_AMBIGUOUS, SYN_REASON_NONE);
+    }
+    for (size_t i = 0; i < world.count; i++)
         close_in(&world, i);
-    open_in(&world, 0); /* while the last one, which had no place, still lives */
-    sleep_ms(20);
-    expect(&world, SYN_STATE_AMBIGUOUS, SYN_REASON_NONE);
+    expect_nothing_left(&world);
+    world_done(&world);
+}
+
+static void fill_crowd(const struct world *world)
+{
+    static const struct crowd_member MEMBER;
+    const int fd = local_capture_get_maps(world->watch.capture)->fd[MAP_CROWD];
+    struct crowd_key key = {.cookie = 1};
+
+    while (bpf_map_update_elem(fd, &key, &MEMBER, BPF_NOEXIST) == 0)
+        assert_in_range(++key.cookie, 1, 4 * ROOM);
+}
+
+/* Nobody can tell when those have gone that there was no room for; the entry is ambiguous as long
+ * as it is there, and goes with the others. */
+static void without_room_the_crowd_is_ambiguous_until_those_that_are_known_have_gone(void **state)
+{
+    struct world world;
+
+    (void)state;
+    world_make_stages(&world, STAGES);
+    watch_start_writable(&world.watch, &world.stages[0].server, ROOM);
+    fill_crowd(&world);
+    for (size_t i = 0; i < world.count; i++)
+        open_in(&world, i);
+    assert_int_equal(watch_counter(&world.watch, COUNTER_CLAIM_LOST),
+                     STAGES - 1 - CLAIM_OTHERS_MAX);
+    for (size_t i = 1; i < world.count; i++) {
+        close_in(&world, i);
+        sleep_ms(5);
+        expect(&world, SYN_STATE_AMBIGUOUS, SYN_REASON_NONE);
+    }
     close_in(&world, 0);
-    close_in(&world, world.count - 1);
-    sleep_ms(20);
-    expect(&world, SYN_STATE_AMBIGUOUS, SYN_REASON_NONE);
+    expect(&world, SYN_STATE_MISSING, SYN_REASON_MAP_FULL);
+    assert_int_equal(count_entries(&world, MAP_LIVE), 0);
     world_done(&world);
 }
 
 /* --- the entry of a socket whose close was not seen --- */
 
 enum { DEAD_COOKIE = 0x7fffffff, NO_DEVICE = 0 };
-
-/* A capture that is not sealed, so that the test can leave an entry behind in its maps. */
-static void watch_start_writable(struct watch *ret_watch, const struct netns *ns)
-{
-    const char *device = "near";
-    const uint16_t port = own_port();
-    struct diag diag = {0};
-
-    *ret_watch = (struct watch){0};
-    netns_enter(ns);
-    assert_int_equal(local_capture_start(
-                         &(struct local_capture_config){
-                             .interfaces = &device,
-                             .interface_count = 1,
-                             .ports = &port,
-                             .port_count = 1,
-                         },
-                         &ret_watch->capture, &diag),
-                     0);
-    netns_leave();
-    assert_int_equal(map_source_new(&(struct map_source_config){.maps = local_capture_get_maps(
-                                                                    ret_watch->capture)},
-                                    &ret_watch->source, &diag),
-                     0);
-}
 
 static uint64_t netns_cookie(const struct netns *ns)
 {
@@ -242,7 +348,7 @@ static void connect_over_left_entry(bool other_netns, uint32_t device, enum syn_
     int listener, client, server;
 
     stage_make(&stage);
-    watch_start_writable(&watch, &stage.server);
+    watch_start_writable(&watch, &stage.server, 0);
     leave_entry(&watch, &flow, netns_cookie(other_netns ? &stage.client : &stage.server), device);
     listener = listen_in(&stage.server, "10.77.0.2", own_port());
     client = connect_from(&stage.client, "10.77.0.2", own_port(), SOURCE_PORT);
@@ -286,7 +392,10 @@ int main(void)
         cmocka_unit_test(what_the_first_owner_leaves_behind_stays_ambiguous),
         cmocka_unit_test(a_connection_without_syn_counts_as_an_owner),
         cmocka_unit_test(claim_with_all_places_taken_is_not_crowded),
-        cmocka_unit_test(crowded_tuple_stays_ambiguous),
+        cmocka_unit_test(crowd_is_ambiguous_until_all_but_the_owner_have_gone),
+        cmocka_unit_test(crowd_without_the_owner_is_ambiguous_until_all_have_gone),
+        cmocka_unit_test(places_of_a_crowd_are_taken_again),
+        cmocka_unit_test(without_room_the_crowd_is_ambiguous_until_those_that_are_known_have_gone),
         cmocka_unit_test(entry_of_a_dead_socket_is_replaced),
         cmocka_unit_test(entry_of_another_namespace_is_not_replaced),
         cmocka_unit_test(entry_of_another_vrf_is_not_replaced),
