@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "cleanup.h"
-#include "oplog.h"
 #include "set_owner.h"
 
 void tracker_pin_name(unsigned copy, unsigned program, char ret_name[TRACKER_PIN_MAX])
@@ -91,14 +90,6 @@ static int on_name(const char *text, void *context)
     return set_is_ours(search->pins, text) ? add_set(search, name) : add_taken(search->sets, name);
 }
 
-static void say_what_is_left(const struct pins *pins)
-{
-    char names[256];
-
-    if (pins_list_foreign(pins, true, names, sizeof(names)) > 0)
-        oplog_info("%s: left alone, since no agent made them: %s", pins->folder, names);
-}
-
 /* By generation, which goes on from a set to the one that replaces it; else by name. */
 static int compare(const void *a, const void *b)
 {
@@ -117,8 +108,6 @@ int map_sets_open(const struct pins *pins, struct map_sets *ret_sets)
 
     if (r < 0)
         return r;
-    if (sets.taken_count)
-        say_what_is_left(pins);
     if (sets.count)
         qsort(sets.items, sets.count, sizeof(*sets.items), compare);
     *ret_sets = sets;

@@ -26,7 +26,7 @@ struct map_sets {
     size_t taken_count;
 };
 
-/* Sets that no agent made are left alone, which the log says.  Returns 0 or a negative errno. */
+/* Sets that no agent made are left alone.  Returns 0 or a negative errno. */
 int map_sets_open(const struct pins *pins, struct map_sets *ret_sets);
 void map_sets_done(struct map_sets *sets);
 

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "cleanup.h"
+#include "oplog.h"
 #include "set_owner.h"
 #include "trusted_path.h"
 
@@ -99,6 +100,14 @@ static int check_unfinished(const struct pins *pins, struct diag *diag)
                     pins->folder, PINS_UNFINISHED);
 }
 
+static void say_what_is_left(const struct pins *pins)
+{
+    char names[256];
+
+    if (pins_list_foreign(pins, true, names, sizeof(names)) > 0)
+        oplog_info("%s: left alone, since no agent made them: %s", pins->folder, names);
+}
+
 int pins_open(const char *folder, gid_t group, struct pins *ret_pins, struct diag *diag)
 {
     CLEANUP(pins_close) struct pins pins = {.folder = ""};
@@ -112,6 +121,7 @@ int pins_open(const char *folder, gid_t group, struct pins *ret_pins, struct dia
         r = check_unfinished(&pins, diag);
     if (r < 0)
         return r;
+    say_what_is_left(&pins);
     *ret_pins = pins;
     pins.folder[0] = '\0'; /* the caller owns it from here */
     return 0;

@@ -42,8 +42,8 @@ struct pins {
 
 enum pin_kind { PIN_MAP = 0, PIN_PRIVATE_MAP, PIN_LINK, PIN_PROGRAM };
 
-/* Make or check the folder (bpffs.h) and lock it.  -EBUSY: another agent holds it; the message does
- * not know which. */
+/* Make or check the folder (bpffs.h) and lock it; the log says what in it looks like a set and is
+ * somebody else's.  -EBUSY: another agent holds it; the message does not know which. */
 int pins_open(const char *folder, gid_t group, struct pins *ret_pins, struct diag *diag);
 
 /* Only lock a folder that is there: -ENOENT when there is none on a bpffs. */
