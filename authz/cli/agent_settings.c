@@ -141,7 +141,7 @@ static const struct option_spec SPECS[] = {
      .offset = AT(socket_dir),
      .check = option_check_path,
      .help = "make this folder, for the socket of a server that may not,\n"
-             "and let --group bind in it"},
+             "and let --group bind in it; beside --pin-dir, not in it"},
     {.name = "config",
      .kind = OPTION_TEXT,
      .value = "FILE",

@@ -6,13 +6,16 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 #include "trusted_path.h"
 
-enum { SOCKET_DIR_MODE = 01775, GROUP_MAKES_SOCKETS = S_IWGRP | S_IXGRP };
+enum { SOCKET_DIR_MODE = 01775, GROUP_MAKES_SOCKETS = S_IWGRP | S_IXGRP, SETTLED_MS = 500 };
 
 static int fail(struct diag *diag, int error, const char *path, const char *what)
 {
@@ -50,25 +53,90 @@ int socket_dir_check(const char *path, const char *pin_dir, struct diag *diag)
 
 /* --- one that is there ------------------------------------------------------------------------ */
 
-/* The name of something else than a socket, or "" */
-static int find_other(int folder, char ret_name[NAME_MAX + 1])
+/* Calls `visit` for each name, until it returns true.  Returns 0 or a negative errno. */
+static int each_name(int folder, bool (*visit)(int folder, const char *name, void *context),
+                     void *context)
 {
     CLEANUP(closep) int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *entries = fd < 0 ? NULL : fdopendir(fd);
     const struct dirent *entry;
-    struct stat found;
+    bool is_done = false;
 
     if (!entries)
         return -errno;
     (void)take_fd(&fd); /* closedir() closes it */
-    ret_name[0] = '\0';
-    while (!ret_name[0] && (entry = readdir(entries)))
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-            (fstatat(folder, entry->d_name, &found, AT_SYMLINK_NOFOLLOW) < 0 ||
-             !S_ISSOCK(found.st_mode)))
-            (void)snprintf(ret_name, NAME_MAX + 1, "%s", entry->d_name);
+    while (!is_done && (entry = readdir(entries)))
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            is_done = visit(folder, entry->d_name, context);
     (void)closedir(entries);
     return 0;
+}
+
+static bool is_socket(int folder, const char *name, struct stat *ret_found)
+{
+    return fstatat(folder, name, ret_found, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISSOCK(ret_found->st_mode);
+}
+
+static bool on_name(int folder, const char *name, void *context)
+{
+    char *other = context;
+    struct stat found;
+
+    if (is_socket(folder, name, &found))
+        return false;
+    (void)snprintf(other, NAME_MAX + 1, "%s", name);
+    return true;
+}
+
+/* The name of something else than a socket, or "". */
+static int find_other(int folder, char ret_name[NAME_MAX + 1])
+{
+    ret_name[0] = '\0';
+    return each_name(folder, on_name, ret_name);
+}
+
+/* Is there nobody behind the socket, whom we may ask? */
+static bool is_dead(int folder, const char *name)
+{
+    CLEANUP(closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char path[FOLDER_ENTRY_MAX];
+
+    if (fd < 0 || !folder_entry_path(folder, name, path) ||
+        strlen(path) >= sizeof(address.sun_path))
+        return false;
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    return connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 &&
+           errno == ECONNREFUSED;
+}
+
+static long age_ms(const struct stat *found)
+{
+    struct timespec now;
+
+    if (clock_gettime(CLOCK_REALTIME, &now) < 0)
+        return 0;
+    return (now.tv_sec - found->st_mtim.tv_sec) * 1000 +
+           (now.tv_nsec - found->st_mtim.tv_nsec) / 1000000;
+}
+
+/* One that was just bound may be about to listen. */
+static bool on_old_socket(int folder, const char *name, void *context)
+{
+    struct stat found;
+
+    (void)context;
+    if (is_socket(folder, name, &found) && age_ms(&found) > SETTLED_MS && is_dead(folder, name))
+        (void)unlinkat(folder, name, 0);
+    return false;
+}
+
+/* In a sticky folder a server can replace its own socket only, not one that was left by a server
+ * of another user. */
+static void remove_dead(int folder)
+{
+    (void)each_name(folder, on_old_socket, NULL);
 }
 
 static int check_owner(const struct stat *found, const char *path, struct diag *diag)
@@ -128,8 +196,12 @@ static int adapt(int fd, const char *path, gid_t group, struct diag *diag)
     r = find_other(fd, other);
     if (r < 0)
         return fail(diag, r, path, "cannot see what is in it");
-    if (may_change(&found, other))
-        return set_access(fd, &found, path, group, diag);
+    if (may_change(&found, other)) {
+        r = set_access(fd, &found, path, group, diag);
+        if (r == 0)
+            remove_dead(fd);
+        return r;
+    }
     if (suits(&found, group))
         return 0;
     return diag_set(diag, -EEXIST,

@@ -47,7 +47,9 @@ const struct verb VERB_CLEANUP = {
     .description =
         "An agent that ends leaves capture running, so that nothing is lost until the next one\n"
         "starts.  This ends it: every hook is detached, every pin removed, and the bpffs that the\n"
-        "agent had mounted is unmounted.  Running it where nothing is left does nothing.\n"
+        "agent had mounted is unmounted.  Running it where nothing is left does nothing.  What "
+        "other\n"
+        "programs have pinned there stays, and is named.\n"
         "\n"
         "Refuses while an agent runs.  Needs root; of its capabilities SYS_ADMIN to unmount (else\n"
         "an empty bpffs stays), NET_ADMIN to remove clsact hooks, BPF before Linux 5.19.\n",

@@ -429,7 +429,7 @@ def without_a_file(cases, lab):
         wanted = {("Prm", kept), ("Eff", kept), ("Inh", 0), ("Bnd", 0), ("Amb", 0)}
         cases.equal(f"--group {group}: capabilities of all threads", capabilities(agent.program.pid), wanted)
         made = os.stat(folder)
-        cases.equal("--socket-dir: mode and group", (stat.S_IMODE(made.st_mode), made.st_gid), (0o775, group))
+        cases.equal("--socket-dir: mode and group", (stat.S_IMODE(made.st_mode), made.st_gid), (0o1775, group))
         agent.program.send(signal.SIGHUP)
         agent.program.wait_for("SIGHUP without --config: there is nothing to read again", 5)
         cases.equal("SIGHUP changes nothing", agent.get("/readyz"), (200, "ok\n"))

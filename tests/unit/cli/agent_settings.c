@@ -137,6 +137,11 @@ static void wrong_command_lines_say_what_to_give(void **state)
          "--cgroup goes with --capture auto or cgroup, not with tcx"},
         {"--port any --capture cgroup --interface a",
          "--interface does not go with --capture cgroup"},
+        {"--port any --pin-dir /run/a/bpf --socket-dir /run/a",
+         "--socket-dir /run/a and --pin-dir /run/a/bpf: one must not be in the other, since the "
+         "group "
+         "may write to the first and must not touch the second; name two folders beside each "
+         "other"},
         {"--port 0", "--port 0: expected a port from 1 to 65535, or any"},
         {"--port 80, --interface a", "--port : expected a port from 1 to 65535, or any"},
         {"--capture bpf", "--capture bpf: expected auto|xdp|xdp-generic|tcx|cgroup"},

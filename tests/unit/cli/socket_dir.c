@@ -2,13 +2,18 @@
 #include "socket_dir.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -155,6 +160,42 @@ static void one_with_sockets_only_is_changed(void **state)
     }
 }
 
+static int make_socket(const struct site *site, bool listens, time_t age_s)
+{
+    const struct timespec times[2] = {{.tv_sec = time(NULL) - age_s},
+                                      {.tv_sec = time(NULL) - age_s}};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    (void)strcpy(address.sun_path, site->entry);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    if (listens)
+        assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(utimensat(AT_FDCWD, site->entry, times, AT_SYMLINK_NOFOLLOW), 0);
+    return fd;
+}
+
+/* A server of another user could not replace it. */
+static void sockets_that_a_server_left_are_removed_those_of_one_that_runs_stay(void **state)
+{
+    static const struct {
+        bool listens;
+        time_t age_s;
+        bool stays;
+    } ROWS[] = {{false, 60, false}, {false, 0, true}, {true, 60, true}, {true, 0, true}};
+    struct site *site = *state;
+
+    make_folder(site, 0755, 0);
+    for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
+        int fd = make_socket(site, ROWS[i].listens, ROWS[i].age_s);
+
+        assert_int_equal(socket_dir_prepare(site->path, GROUP, NULL), 0);
+        assert_int_equal(access(site->entry, F_OK), ROWS[i].stays ? 0 : -1);
+        (void)close(fd);
+        (void)unlink(site->entry);
+    }
+}
+
 static void one_in_use_that_keeps_the_group_out_is_refused_and_left(void **state)
 {
     static const mode_t MODES[] = {0700, 0755, 0750, 01775, 02775};
@@ -255,6 +296,7 @@ int main(void)
         TEST(a_link_is_not_followed),
         TEST(a_folder_of_somebody_else_is_refused),
         TEST(one_with_sockets_only_is_changed),
+        TEST(sockets_that_a_server_left_are_removed_those_of_one_that_runs_stay),
         TEST(one_in_use_that_keeps_the_group_out_is_refused_and_left),
         TEST(one_in_use_that_suits_stays_as_it_is),
         TEST(one_that_everybody_may_write_to_is_refused_and_left),
