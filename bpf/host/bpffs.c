@@ -193,6 +193,25 @@ static int make_folder(const char *folder, struct trusted_path *ret_place, int *
     return open_checked(ret_place, folder, ret_fd, diag);
 }
 
+/* /sys/fs/bpf is where others expect theirs, whoever may get in today. */
+static bool is_hosts(int fd)
+{
+    struct stat found, host;
+
+    return fstat(fd, &found) == 0 && stat("/sys/fs/bpf", &host) == 0 &&
+           found.st_dev == host.st_dev && found.st_ino == host.st_ino;
+}
+
+static int refuse_hosts(int fd, const char *folder, struct diag *diag)
+{
+    if (!is_hosts(fd))
+        return 0;
+    return diag_set(diag, -EINVAL,
+                    "%s is the host's BPF file system, which others use as well; name a folder "
+                    "in it, such as /sys/fs/bpf/synauthz",
+                    folder);
+}
+
 /* May members of the group list what is in it, as it is? */
 static bool lets_in(const struct stat *found, gid_t group)
 {
@@ -215,15 +234,6 @@ static int check_shared_root(int fd, const char *folder, gid_t group, struct dia
                     folder, (unsigned)found.st_mode & 07777, (unsigned)group, folder);
 }
 
-/* /sys/fs/bpf is where others expect theirs, whoever may get in today. */
-static bool is_hosts(int fd)
-{
-    struct stat found, host;
-
-    return fstat(fd, &found) == 0 && stat("/sys/fs/bpf", &host) == 0 &&
-           found.st_dev == host.st_dev && found.st_ino == host.st_ino;
-}
-
 static int give_access(int fd, const char *folder, gid_t group, struct diag *diag)
 {
     struct mounted mounted;
@@ -232,11 +242,6 @@ static int give_access(int fd, const char *folder, gid_t group, struct diag *dia
     if (r < 0)
         return diag_set(diag, r, "%s: cannot find out what is mounted there: %s", folder,
                         strerror(-r));
-    if (is_hosts(fd))
-        return diag_set(diag, -EINVAL,
-                        "%s is the host's BPF file system, which others use as well; name a folder "
-                        "in it, such as /sys/fs/bpf/synauthz",
-                        folder);
     if (mounted.is_root && !mounted.is_own)
         return check_shared_root(fd, folder, group, diag);
     r = bpffs_set_access(fd, "", group, MODE_FOLDER);
@@ -254,6 +259,8 @@ int bpffs_prepare(const char *folder, gid_t group, struct diag *diag)
     CLEANUP(closep) int fd = -1;
     int r = make_folder(folder, &place, &fd, diag);
 
+    if (r == 0)
+        r = refuse_hosts(fd, folder, diag);
     if (r == 0 && !is_on_bpffs(fd)) {
         r = mount_own(&place, fd, folder, diag);
         if (r == 0) {

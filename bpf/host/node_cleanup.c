@@ -140,6 +140,17 @@ static int remove_all(struct pins *pins, unsigned *removed)
     return pins_unlock(pins);
 }
 
+/* Else no set could be told from somebody else's. */
+static int check_bpf(struct diag *diag)
+{
+    if (bpf_obj_get("") != -EPERM)
+        return 0;
+    return diag_set(diag, -EPERM,
+                    "the kernel refuses bpf() to this process, so an agent's pins cannot be told "
+                    "from others'; before Linux 5.19, and with most seccomp profiles, it takes "
+                    "CAP_BPF");
+}
+
 int node_cleanup(const char *pin_dir, unsigned *ret_removed, struct diag *diag)
 {
     struct diag refusal = {.text = ""};
@@ -154,7 +165,9 @@ int node_cleanup(const char *pin_dir, unsigned *ret_removed, struct diag *diag)
         return node_say_busy(pin_dir, diag);
     if (r < 0)
         return diag_set(diag, r, "%s", refusal.text);
-    r = remove_all(&pins, &removed);
+    r = check_bpf(diag);
+    if (r == 0)
+        r = remove_all(&pins, &removed);
     pins_close(&pins);
     if (r < 0)
         return diag_set(diag, r, "%s: cannot remove what is pinned there: %s", pin_dir,

@@ -13,6 +13,7 @@
 #include "cleanup.h"
 #include "pin_reader.h"
 #include "probe_parts.h"
+#include "trusted_path.h"
 
 #define HOST_BPFFS "/sys/fs/bpf"
 
@@ -103,9 +104,13 @@ static void judge_folder(struct probe_report *report, const char *pin_dir,
 
 static void check_folder(struct probe_report *report, const char *pin_dir)
 {
+    CLEANUP(trusted_path_done) struct trusted_path place = {.parent = -1};
+    struct diag why = {.text = ""};
     struct stat status;
 
-    if (lstat(pin_dir, &status) == 0)
+    if (trusted_path_find(pin_dir, &place, &why) == -EPERM)
+        probe_add(report, "pin_dir", PROBE_NO, "%s", why.text); /* which says what to do */
+    else if (lstat(pin_dir, &status) == 0)
         judge_folder(report, pin_dir, &status);
     else if (errno == ENOENT)
         check_absent_folder(report, pin_dir);

@@ -357,6 +357,27 @@ static void the_mode_of_a_shared_root_is_not_changed(void **state)
     pin_folder_remove(&folder);
 }
 
+/* Nothing is mounted over it either, where the host has none. */
+static void the_host_s_is_refused_mounted_or_not(void **state)
+{
+    struct diag diag = {.text = ""};
+    struct pin_folder folder;
+    struct pins pins;
+
+    (void)state;
+    pin_folder_make(&folder);
+    while (umount2("/sys/fs/bpf", MNT_DETACH) == 0)
+        ;
+    assert_false(bpffs_holds("/sys/fs/bpf"));
+    assert_int_equal(pins_open("/sys/fs/bpf", PINNED_GROUP, &pins, &diag), -EINVAL);
+    assert_non_null(strstr(diag.text, "/sys/fs/bpf/synauthz"));
+    assert_false(bpffs_holds("/sys/fs/bpf"));
+    assert_int_equal(mount("none", "/sys/fs/bpf", "bpf", 0, "mode=0755"), 0);
+    assert_int_equal(pins_open("/sys/fs/bpf", PINNED_GROUP, &pins, &diag), -EINVAL);
+    assert_int_equal(umount("/sys/fs/bpf"), 0);
+    pin_folder_remove(&folder);
+}
+
 /* Also where it is mounted again elsewhere, as into a container. */
 static void a_folder_in_it_is_an_agent_s(void **state)
 {
@@ -468,6 +489,7 @@ int main(void)
         cmocka_unit_test(what_others_pinned_stays_and_its_names_are_not_used),
         cmocka_unit_test(an_unfinished_set_of_somebody_else_is_in_the_way),
         cmocka_unit_test(the_mode_of_a_shared_root_is_not_changed),
+        cmocka_unit_test(the_host_s_is_refused_mounted_or_not),
         cmocka_unit_test(a_folder_in_it_is_an_agent_s),
         cmocka_unit_test(what_an_agent_mounted_is_unmounted),
         cmocka_unit_test(a_folder_in_a_set_does_not_keep_the_pins),
