@@ -93,7 +93,7 @@ static void say_readiness(const struct agent_log *log, const struct node_status 
         oplog_info("ready again");
     else if (!status->ready && !log->has_been_ready && !log->has_said_why_not)
         oplog_info("waiting: %s", status->why);
-    else if (!status->ready && log->is_ready)
+    else if (!status->ready && log->is_ready && !status->unpinned) /* the node has said that */
         oplog_error("capture is not complete: %s", status->why);
 }
 

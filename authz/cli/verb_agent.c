@@ -259,12 +259,12 @@ static void say_ending(struct agent *agent, unsigned signal)
 
     node_beat(agent->node);
     node_get_status(agent->node, &status);
-    if (status.pinned)
+    if (status.unpinned)
+        oplog_error("ending on signal %u, and capture ends, because it is not pinned", signal);
+    else
         oplog_info("ending on signal %u; capture goes on: to end it, `synauthz cleanup --pin-dir "
                    "%s`",
                    signal, agent->orders.settings.node.pin_dir);
-    else
-        oplog_error("ending on signal %u, and capture ends, because it is not pinned", signal);
 }
 
 /* Returns false when it is time to end. */

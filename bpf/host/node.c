@@ -270,8 +270,9 @@ static int finish(const struct node *node, const struct node_config *interrupted
     if (r < 0)
         return r;
     other->pins = node->pins;
+    other->pins.dir = fcntl(node->pins.dir, F_DUPFD_CLOEXEC, 0);
     other->pins.lock = fcntl(node->pins.lock, F_DUPFD_CLOEXEC, 0);
-    if (other->pins.lock < 0)
+    if (other->pins.dir < 0 || other->pins.lock < 0)
         return diag_set(diag, -errno, "%s: %s", node->pins.folder, strerror(errno));
     return run_once(other, diag);
 }
@@ -281,6 +282,8 @@ static int say_too_many(struct diag *diag)
     struct rlimit limit = {0};
 
     (void)getrlimit(RLIMIT_NOFILE, &limit);
+    if (diag)
+        diag_clear(diag); /* what it was that could not be opened does not help */
     return diag_set(diag, -EMFILE,
                     "%ju open files, the limit of this process (RLIMIT_NOFILE), are not enough: "
                     "the agent holds one for each hook and some 50 besides; raise it (LimitNOFILE= "
@@ -359,7 +362,7 @@ static void explain_unpinned(const struct node *node, int error, const struct di
     if (!bpffs_holds(folder))
         (void)snprintf(why, UNPINNED_MAX,
                        "%s: the BPF file system with the pins is gone; mount one (`mount -t bpf -o "
-                       "mode=0750 bpf %s`) or restart the agent, with which capture ends now",
+                       "mode=0750 synauthz %s`) or restart the agent, with which capture ends now",
                        folder, folder);
     else
         (void)snprintf(why, UNPINNED_MAX,
@@ -459,7 +462,8 @@ static void show(const struct site *site, struct node_hook *shown)
 /* The first thing that is missing says why. */
 static void explain(const struct node *node, struct node_status *status)
 {
-    status->pinned = status->ready = !node->unpinned[0];
+    status->unpinned = node->unpinned[0];
+    status->ready = !status->unpinned;
     (void)snprintf(status->why, sizeof(status->why), "%.255s", node->unpinned);
     for (size_t i = 0; i < node->sites.count && status->ready; i++) {
         const struct site *site = &node->sites.items[i];

@@ -120,7 +120,7 @@ struct node_hook {
 struct node_status {
     bool ready; /* tracking (or its substitute) runs, nothing asked for is missing, all is pinned */
     char why[256]; /* why not ready; empty when ready */
-    bool pinned;   /* it outlives the agent; if not, `why` is about that */
+    bool unpinned; /* it would end with the agent, and `why` is about that */
     bool tracked;
     char why_untracked[256];
     const struct node_hook *hooks; /* borrowed until the next call of another function */
