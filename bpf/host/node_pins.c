@@ -31,22 +31,21 @@ static int put(struct node *node, const char *name, int fd, enum pin_kind kind, 
     return r;
 }
 
-/* What would help somebody to forge a SYN or to be skipped by the limiter, and what a reader has no
- * use for. */
+/* Only what readers look at: the rest would help somebody to forge a SYN, or to have one skipped. */
 static enum pin_kind kind_of(enum capture_map map)
 {
     switch (map) {
-    case MAP_PENDING:
-    case MAP_PENDING_BEFORE:
-    case MAP_CROWD:
-    case MAP_LAST_ISN:
-    case MAP_LIMITER:
-    case MAP_SECRET:
-    case MAP_WATCH:
-    case MAP_EVENTS:
-        return PIN_PRIVATE_MAP;
-    default:
+    case MAP_LIVE:
+    case MAP_ALIAS:
+    case MAP_CAPTURED:
+    case MAP_PORTS:
+    case MAP_PREFIXES:
+    case MAP_CONFIG:
+    case MAP_META:
+    case MAP_COUNTERS:
         return PIN_MAP;
+    default:
+        return PIN_PRIVATE_MAP;
     }
 }
 
