@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "node_private.h"
+#include "packet.h"
 #include "stand.h"
 
 enum { REPLACEMENTS = 200, RESTARTS = 10, CONNECTIONS = 300 };
@@ -201,6 +202,100 @@ static void an_agent_that_is_killed_half_way_loses_nothing(void **state)
     stand_done(&stand);
 }
 
+static void wait_until_there(const struct stand *stand, const char *set)
+{
+    for (int waited = 0; access(stand_path(stand, set), F_OK) < 0; waited++) {
+        assert_in_range(waited, 0, 60000);
+        sleep_ms(1);
+    }
+}
+
+/* Between publishing a set and giving hooks its programs it waits for readers, if live connections
+ * were carried over: there the first is killed, and there the second. */
+static void two_that_are_killed_before_hooks_are_renewed_lose_nothing(void **state)
+{
+    static const char *const SETS[] = {"v2-1", "v2-2"};
+    struct stand stand;
+    struct node_config config;
+    struct stream *stream;
+
+    (void)state;
+    stand_make(&stand);
+    config = stand_config(&stand);
+    stand_start(&stand, &config);
+    stream = stream_start(&stand);
+    stand_leave(&stand);
+    for (unsigned i = 0; i < sizeof(SETS) / sizeof(SETS[0]); i++) {
+        pid_t pid;
+
+        config.max_live = 5001 + i;
+        config.max_pending = 5001 + i;
+        pid = fork_agent(&stand, &config, false);
+        wait_until_there(&stand, SETS[i]);
+        kill_agent(pid);
+        wait_for_more(stream, CONNECTIONS);
+    }
+    assert_int_equal(access(stand_path(&stand, "v2"), F_OK), -1); /* the first was finished first */
+    assert_int_equal(access(stand_path(&stand, "v2-1"), F_OK), 0);
+    stand_start(&stand, &config);
+    assert_string_equal(stand_status(&stand).set, "v2-2");
+    assert_int_equal(access(stand_path(&stand, "v2-1"), F_OK), -1);
+    wait_for_more(stream, CONNECTIONS);
+    assert_none_lost(stream);
+    stand_done(&stand);
+}
+
+/* A handshake that began two sets of maps before it ends, with one SYN. */
+static void a_handshake_over_two_changes_has_its_syn(void **state)
+{
+    static const struct {
+        uint32_t pending, live;
+    } ROWS[][2] = {
+        {{4096, 0}, {8192, 0}},    /* its SYN is copied */
+        {{4096, 0}, {4096, 5000}}, /* is where the set before looked besides */
+        {{0, 5000}, {4096, 5000}}, /* is in what the set before had first */
+    };
+    const struct segment syn = {.source = "10.77.7.7",
+                                .destination = "10.77.0.2",
+                                .source_port = 40000,
+                                .destination_port = own_port(),
+                                .seq = 77,
+                                .flags = FLAG_SYN,
+                                .mss = 1400};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
+        struct stand stand;
+        struct node_config config;
+        struct flow flow;
+        uint32_t syn_ack;
+        int listener, raw, accepted;
+
+        stand_make(&stand);
+        config = stand_config(&stand);
+        raw_announce(&stand.stage.server, syn.source);
+        raw = raw_open(&stand.stage.client, "far");
+        listener = listen_in(&stand.stage.server, "10.77.0.2", own_port());
+        stand_start(&stand, &config);
+        raw_send(raw, &syn);
+        syn_ack = raw_wait_syn_ack(raw, syn.source, syn.source_port);
+        for (int change = 0; change < 2; change++) {
+            stand_leave(&stand);
+            config.max_pending = ROWS[i][change].pending;
+            config.max_live = ROWS[i][change].live;
+            stand_start(&stand, &config);
+        }
+        assert_string_equal(stand_status(&stand).set, "v2-2");
+        raw_finish(raw, &syn, syn_ack);
+        accepted = accept_flow(listener, &flow);
+        stand_wait_for(&stand, &flow, SYN_STATE_VERIFIED);
+        close(accepted);
+        close(listener);
+        close(raw);
+        stand_done(&stand);
+    }
+}
+
 /* Handshakes that began before are found in the maps before. */
 static void another_number_of_pending_syns(void **state)
 {
@@ -346,6 +441,8 @@ int main(void)
         cmocka_unit_test(an_agent_that_is_killed_is_not_missed),
 
         cmocka_unit_test(an_agent_that_is_killed_half_way_loses_nothing),
+        cmocka_unit_test(two_that_are_killed_before_hooks_are_renewed_lose_nothing),
+        cmocka_unit_test(a_handshake_over_two_changes_has_its_syn),
         cmocka_unit_test(another_number_of_pending_syns),
         cmocka_unit_test(another_number_of_live_connections),
         cmocka_unit_test(what_ends_meanwhile_is_not_carried),
