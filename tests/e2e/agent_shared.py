@@ -7,6 +7,16 @@ import json
 from _cases import *
 
 PIN_DIR, OTHER_PIN_DIR = "/run/synauthz/bpf", "/run/other/bpf"
+ADMIN = "/run/agent-admin.sock"
+
+
+def is_ready():
+    """What the agent at ADMIN says of itself; None: nobody answers."""
+    done = subprocess.run(
+        ["curl", "--silent", "--max-time", "5", "--unix-socket", ADMIN, "http://agent/readyz"],
+        text=True, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    return done.stdout.startswith("ok") if done.returncode == 0 else None
 
 
 def agent_command(*options, pin_dir=PIN_DIR, device=SERVER_DEVICE):
@@ -69,12 +79,15 @@ class Listener:
 
 
 def two_agents(cases, lab, listener):
-    first = start_agent(lab, "--capture", "xdp")
+    first = start_agent(lab, "--capture", "xdp", "--admin", f"unix:{ADMIN}")
     status, said = refused(lab, "--capture", "xdp")
     cases.equal("a second agent for the pins: exit status", status, 1)
     cases.check(
         "it names the first one, in one line", f"process {first.pid}," in said and said.count("\n") == 1, said
     )
+    status, said = refused(lab, "--capture", "xdp", "--admin", f"unix:{ADMIN}")
+    cases.equal("one that names the first one's admin socket, too", status, 1)
+    cases.equal("the first one still answers on it", is_ready(), True)
     status, said = cleanup(lab)
     cases.check("cleanup is refused as well", status == 1 and f"process {first.pid}," in said, said)
 
@@ -149,6 +162,32 @@ def wiped(cases, lab, listener):
     cases.equal("and stays when it leaves", listener.state(listener.connect()), ("verified", "xdp"))
 
 
+def unmounted(cases, lab, listener):
+    """The file system of the pins goes, and the agent has given up what mounting takes."""
+    agent = start_agent(lab, "--capture", "xdp", "--admin", f"unix:{ADMIN}")
+    cases.equal("ready with its pins", is_ready(), True)
+    subprocess.run(["umount", "--lazy", PIN_DIR], check=True)
+    agent.wait_for("mount -t bpf -o mode=0750")
+    wait_until(lambda: is_ready() is False, 5, "/readyz to say so")
+    time.sleep(3)
+    lines = [line for line in agent.output().splitlines() if "mount -t bpf" in line]
+    cases.equal("lost pins: one line, which says what to do", len(lines), 1)
+    subprocess.run(["mount", "-t", "bpf", "-o", "mode=0750", "synauthz", PIN_DIR], check=True)
+    wait_until(is_ready, 5, "the agent to be ready again")
+    connection = listener.connect()
+    cases.equal("that done, all is pinned again", listener.state(connection), ("verified", "xdp"))
+    subprocess.run(["umount", "--lazy", PIN_DIR], check=True)
+    wait_until(lambda: is_ready() is False, 5, "/readyz to say so")
+    agent.stop()
+    cases.check(
+        "SIGTERM does not promise that capture goes on",
+        "capture goes on" not in agent.output() and "capture ends" in agent.output(),
+        agent.output(),
+    )
+    wait_until(lambda: not lab.attached(), 5, "the hook to go")
+    cases.check("and it does not", True)
+
+
 def main(cases):
     lab = Lab()
     listener = Listener(lab)
@@ -162,6 +201,8 @@ def main(cases):
     cases.check("cleanup says what it did", status == 0 and "pins removed" in said, said)
     cases.equal("nothing is left", (lab.attached(), os.path.exists(PIN_DIR)), (False, False))
     cases.equal("nothing to clean up is a success", cleanup(lab)[0], 0)
+    unmounted(cases, lab, listener)
+    cases.equal("then, too", cleanup(lab)[0], 0)
 
 
 run_cases(main)
