@@ -21,8 +21,7 @@ enum claim_change {
     CLAIM_LOSE,
 };
 
-/* More often than there are CPUs that could come between. */
-enum { CLAIM_TRIES = 128 };
+enum { CLAIM_TRIES = 8 };
 
 /* Does it have one of the claim's own places? */
 INLINE int claim_has(const struct claim *claim, __u64 cookie)
@@ -73,13 +72,18 @@ NOINLINE int claim_change_crowd(struct claim *claim, __u64 version, enum claim_c
         old.crowded_and_tag = *(const volatile __u64 *)&claim->crowded_and_tag;
         new.crowded_and_tag = old.crowded_and_tag;
         if (old.tag != (__u32)version)
-            break;
+            return -ESTALE;
         new.crowded = claim_changed(old.crowded, change);
         if (__sync_val_compare_and_swap(&claim->crowded_and_tag, old.crowded_and_tag,
                                         new.crowded_and_tag) == old.crowded_and_tag)
             return 0;
     }
-    return -ESTALE;
+    /* Others came between each time, so it was this entry a moment ago. */
+    if (change == CLAIM_LOSE)
+        (void)__sync_fetch_and_or(&claim->crowded, CLAIM_LOST);
+    else
+        (void)__sync_fetch_and_add(&claim->crowded, change == CLAIM_COME ? 1 : -1);
+    return 0;
 }
 
 INLINE int claim_is_empty(const struct claim *claim)
