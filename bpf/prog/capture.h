@@ -115,20 +115,19 @@ INLINE void complete_entry(struct found_syn *syn)
     entry->version_end = entry->syn.seen_ns;
 }
 
-/* The first SYN of a tuple stays for its time: a second one with another ISN may be forged. */
+/* The first SYN of a tuple stays for its time: a second one with another ISN may be forged.  It is
+ * looked for first, since an LRU makes room before it finds that it has the key: repeated SYNs
+ * would push out others, or the first one itself. */
 INLINE enum capture_counter store_captured(struct found_syn *syn)
 {
     struct captured_entry *entry = &syn->entry, *old;
     long r;
 
     complete_entry(syn);
-    r = bpf_map_update_elem(&captured, &entry->key, entry, BPF_NOEXIST);
-    if (r == -EEXIST) {
-        old = bpf_map_lookup_elem(&captured, &entry->key);
-        if (old && is_fresh(syn, old))
-            return old->syn.isn == entry->syn.isn ? COUNTER_SYN_RETRANSMIT : COUNTER_SYN_CONFLICT;
-        r = bpf_map_update_elem(&captured, &entry->key, entry, BPF_ANY);
-    }
+    old = bpf_map_lookup_elem(&captured, &entry->key);
+    if (old && is_fresh(syn, old))
+        return old->syn.isn == entry->syn.isn ? COUNTER_SYN_RETRANSMIT : COUNTER_SYN_CONFLICT;
+    r = bpf_map_update_elem(&captured, &entry->key, entry, old ? BPF_ANY : BPF_NOEXIST);
     if (r == 0 && watch_tell(WATCH_CAPTURED, &entry->key, 0, &entry->syn) < 0)
         syn->own->values[COUNTER_WATCH_LOST]++;
     return counter_of_insert(r);

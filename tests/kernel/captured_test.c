@@ -13,7 +13,9 @@
 #include <cmocka.h>
 
 #include "entries.h"
+#include "hookset.h"
 #include "map_walk.h"
+#include "packet.h"
 #include "record.h"
 
 static void recent_syns_are_captured_by_the_wire_s_tuple(void **state)
@@ -114,6 +116,44 @@ static void tracked_and_captured_are_never_mixed(void **state)
     scene_done(&untracked);
 }
 
+/* --- the hooks --- */
+
+static void send_syn(const struct hookset *set, uint16_t source_port, uint32_t isn)
+{
+    const struct segment syn = {.source = CLIENT,
+                                .destination = SERVER,
+                                .source_port = source_port,
+                                .destination_port = SERVER_PORT,
+                                .seq = isn,
+                                .flags = FLAG_SYN};
+    uint8_t frame[FRAME_MAX];
+
+    hookset_run(set, SYN_HOOK_XDP, frame, segment_build(&syn, frame));
+}
+
+/* Also where the map has no more room than that: a forged SYN of the tuple takes nobody's place. */
+static void first_syn_of_a_tuple_stays(void **state)
+{
+    const struct capture_config untracked = {.enabled = 1, .captured_ms = CAPTURED_MS};
+    const struct map_sizes sizes = {.captured = 1};
+    const struct tuple_key key = key_to(SERVER, SERVER_PORT);
+    struct captured_entry found;
+    struct hookset set;
+
+    (void)state;
+    hookset_make_with(&set, NULL, &untracked, &sizes);
+    send_syn(&set, SOURCE_PORT, 1);
+    send_syn(&set, SOURCE_PORT, 1);
+    for (uint32_t isn = 2; isn < 100; isn++)
+        send_syn(&set, SOURCE_PORT, isn);
+    assert_int_equal(bpf_map_lookup_elem(set.maps.fd[MAP_CAPTURED], &key, &found), 0);
+    assert_int_equal(found.syn.isn, 1);
+    assert_int_equal(hookset_counter(&set, SYN_HOOK_XDP, COUNTER_SYN_STORED), 1);
+    assert_int_equal(hookset_counter(&set, SYN_HOOK_XDP, COUNTER_SYN_RETRANSMIT), 1);
+    assert_int_equal(hookset_counter(&set, SYN_HOOK_XDP, COUNTER_SYN_CONFLICT), 98);
+    hookset_done(&set);
+}
+
 /* --- all connections of a client -------------------------------------------------------------- */
 
 struct tally {
@@ -182,6 +222,7 @@ int main(void)
         cmocka_unit_test(captured_syns_are_good_for_a_time),
         cmocka_unit_test(torn_captured_syns_are_not_believed),
         cmocka_unit_test(tracked_and_captured_are_never_mixed),
+        cmocka_unit_test(first_syn_of_a_tuple_stays),
         cmocka_unit_test(a_walk_visits_the_connections_of_one_source),
         cmocka_unit_test(a_walk_of_an_untracked_host_visits_captured_syns),
     };
