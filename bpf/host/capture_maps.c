@@ -18,8 +18,9 @@ const char *const CAPTURE_MAP_NAMES[MAP_COUNT_] = {
     [MAP_PORTS] = "ports",       [MAP_PREFIXES] = "prefixes",
     [MAP_CONFIG] = "config",     [MAP_META] = "meta",
     [MAP_COUNTERS] = "counters", [MAP_LAST_ISN] = "last_isn",
-    [MAP_LIMITER] = "limiter",   [MAP_SECRET] = "secret",
-    [MAP_WATCH] = "watch",       [MAP_EVENTS] = "events",
+    [MAP_LIMITER] = "limiter",   [MAP_TURNOVER] = "turnover",
+    [MAP_SECRET] = "secret",     [MAP_WATCH] = "watch",
+    [MAP_EVENTS] = "events",
 };
 
 void capture_maps_init(struct capture_maps *maps)

@@ -24,6 +24,7 @@ enum capture_map {
     MAP_COUNTERS,
     MAP_LAST_ISN,
     MAP_LIMITER,
+    MAP_TURNOVER,
     MAP_SECRET,
     MAP_WATCH,
     MAP_EVENTS,

@@ -18,7 +18,6 @@
  * one beside that which it was to replace: the next one finishes that first, with the sizes it has.
  */
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -189,7 +188,7 @@ int node_seal_evidence(const struct node *node, struct diag *diag)
 {
     static const enum capture_map EVIDENCE[] = {MAP_PENDING,  MAP_LIVE,     MAP_ALIAS,
                                                 MAP_CROWD,    MAP_CAPTURED, MAP_COUNTERS,
-                                                MAP_LAST_ISN, MAP_LIMITER};
+                                                MAP_LAST_ISN, MAP_LIMITER,  MAP_TURNOVER};
 
     for (size_t i = 0; i < sizeof(EVIDENCE) / sizeof(EVIDENCE[0]); i++) {
         int r = capture_map_freeze(&node->maps, EVIDENCE[i]);
@@ -356,12 +355,10 @@ void node_forget_before(struct node *node)
 
 /* --- what programs are told ------------------------------------------------------------------- */
 
+/* With half of the map in each quarter of a second it keeps a SYN for half a second. */
 static uint32_t calm_syns(const struct node *node)
 {
-    enum capture_map map = node->tracked ? MAP_PENDING : MAP_CAPTURED;
-    int cpus = libbpf_num_possible_cpus();
-
-    return capture_map_size(&node->maps, map) / (4 * (uint32_t)(cpus > 0 ? cpus : 1));
+    return capture_map_size(&node->maps, node->tracked ? MAP_PENDING : MAP_CAPTURED) / 2;
 }
 
 int node_write_settings(const struct node *node, struct diag *diag)

@@ -12,7 +12,13 @@ enum limiter_answer {
     LIMITER_SKIP,
 };
 
-enum { LIMITER_SECOND_SHIFT = 30, LIMITER_INDEX_BITS = 11 };
+enum {
+    LIMITER_SECOND_SHIFT = 30,
+    LIMITER_INDEX_BITS = 11,
+    LIMITER_BATCH = 16,
+    LIMITER_WIPE = 1024
+};
+_Static_assert(LIMITER_ROWS *LIMITER_CELLS / 2 % LIMITER_WIPE == 0, "wiped whole");
 _Static_assert(LIMITER_CELLS == 1 << LIMITER_INDEX_BITS, "one hash has an index for each row");
 _Static_assert(LIMITER_ROWS *LIMITER_INDEX_BITS <= 64, "one hash has an index for each row");
 
@@ -43,24 +49,79 @@ INLINE int limiter_is_over(struct limiter *own, __u64 hash, __u32 limit)
     return 1;
 }
 
+/* All cells to 0, once in 2^16 seconds: counts that old would look like those of this second. */
+GLOBAL int limiter_wipe(void)
+{
+    struct limiter *own = bpf_map_lookup_elem(&limiter, &(__u32){0});
+
+    if (!own)
+        return 0;
+    for (__u32 at = 0; at < sizeof(own->cells) / sizeof(__u64); at += LIMITER_WIPE) {
+        volatile __u64 *words = (volatile __u64 *)own->cells + at;
+
+#pragma unroll
+        for (int i = 0; i < LIMITER_WIPE; i++) /* few rounds to verify */
+            words[i] = 0;
+    }
+    return 0;
+}
+
 INLINE void limiter_begin_second(struct limiter *own, __u64 now_ns)
 {
     __u64 second = now_ns >> LIMITER_SECOND_SHIFT;
 
     if (own->second == second)
         return;
+    if (own->second >> LIMITER_EPOCH_SHIFT != second >> LIMITER_EPOCH_SHIFT)
+        limiter_wipe();
     own->second = second;
-    own->stored = 0;
     for (__u32 row = 0; row < LIMITER_ROWS; row++)
         own->crowded[row] = 0;
+}
+
+/* Tell what this CPU has stored.  Returns what all have, in this tick. */
+INLINE __u32 turnover_add(__u32 tick, __u32 stored)
+{
+    struct turnover *all = bpf_map_lookup_elem(&turnover, &(__u32){0});
+    __u64 old, first = (__u64)tick << 32 | stored;
+
+    if (!all)
+        return stored;
+    old = *(const volatile __u64 *)&all->tick_and_stored;
+    if ((__s32)((__u32)(old >> 32) - tick) < 0 &&
+        __sync_val_compare_and_swap(&all->tick_and_stored, old, first) == old)
+        return stored;
+    return (__u32)__sync_fetch_and_add(&all->tick_and_stored, stored) + stored;
+}
+
+INLINE int limiter_is_calm(struct limiter *own, __u32 calm_syns, __u64 now_ns)
+{
+    __u32 tick = (__u32)(now_ns >> LIMITER_TICK_SHIFT);
+
+    if (own->tick != tick) {
+        own->tick = tick;
+        own->stored_by_all = 0;
+        own->stored_since = 0;
+    }
+    return own->stored_by_all + own->stored_since < calm_syns;
+}
+
+INLINE void limiter_note_stored(struct limiter *own)
+{
+    if (++own->stored_since < LIMITER_BATCH)
+        return;
+    own->stored_by_all = turnover_add(own->tick, own->stored_since);
+    own->stored_since = 0;
 }
 
 /* May a SYN of the source with this hash be stored? */
 INLINE enum limiter_answer limiter_ask(struct limiter *own, const struct capture_config *settings,
                                        __u64 hash, __u64 now_ns)
 {
+    int is_calm = limiter_is_calm(own, settings->calm_syns, now_ns);
+
     limiter_begin_second(own, now_ns);
-    if (settings->syn_rate == 0 || own->stored < settings->calm_syns)
+    if (settings->syn_rate == 0 || is_calm)
         return LIMITER_CALM;
     return limiter_is_over(own, hash, settings->syn_rate) && !limiter_is_crowded(own)
                ? LIMITER_SKIP
@@ -72,7 +133,7 @@ INLINE void limiter_charge(struct limiter *own, const struct capture_config *set
 {
     __u32 half = (settings->syn_rate + 1) / 2;
 
-    own->stored++;
+    limiter_note_stored(own);
     if (settings->syn_rate == 0)
         return;
     for (__u32 row = 0; row < LIMITER_ROWS; row++) {

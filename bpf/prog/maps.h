@@ -119,6 +119,13 @@ struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(max_entries, 1);
     __type(key, __u32);
+    __type(value, struct turnover);
+} turnover SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
     __type(value, struct watch_lease);
 } watch SEC(".maps");
 

@@ -183,8 +183,9 @@ _Static_assert(sizeof(struct alias_entry) == 152, "layout of alias_entry");
 
 /* Value of `captured`, an LRU by the wire's tuple: only on hosts where sockets cannot be followed
  * (capture_config.tracked is 0), and then instead of `pending`.  The first SYN of a tuple stays
- * until capture_config.captured_ms have passed; nothing proves that it is the connection's.  Same
- * rules against tearing; the version is syn.seen_ns. */
+ * until capture_config.captured_ms have passed or the LRU needs its place, which SYNs of its own
+ * tuple do not take; nothing proves that it is the connection's.  Same rules against tearing; the
+ * version is syn.seen_ns. */
 struct captured_entry {
     __u64 version_begin;
     struct tuple_key key;
@@ -211,26 +212,46 @@ _Static_assert(sizeof(struct last_isn) == 8, "layout of last_isn");
  * other; a cell counts the SYNs of all sources that meet in it.  A SYN is skipped when every cell
  * of its source has reached the limit, capture_config.syn_rate.  What bounds the damage:
  *
- *   - nobody is skipped while fewer than capture_config.calm_syns were stored in this second;
+ *   - nobody is skipped while the LRU keeps a SYN for half a second or more: while all CPUs have
+ *     stored fewer than capture_config.calm_syns in this tick, however they share the load;
  *
  *   - nobody is skipped once a quarter of the cells of any row are crowded, that is have half of
  *     the limit: then too many sources are busy, the cells tell nothing about one of them, and the
  *     LRU decides alone.
  *
  * So nobody who does not know the seed can have a client skipped that keeps to half of its limit
- * with a probability of 1/64 or more, whatever he sends: for that, others must have brought the
- * client's cell to half of the limit in each of three rows, and in each row fewer than a quarter of
- * the cells are so. */
-#define LIMITER_ROWS  3
-#define LIMITER_CELLS 2048
-#define LIMITER_MAX   65535 /* a higher limit is none: a cell counts no further */
+ * with a probability of 1/64 or more by sending from other addresses, however much: for that,
+ * others must have brought the client's cell to half of the limit in each of three rows, and in
+ * each row fewer than a quarter of the cells are so.
+ *
+ * An address is not protected from those who send with it, forged or from behind the same NAT: they
+ * use its own cells.  To have it skipped they must send more than syn_rate a second with it to each
+ * CPU that its SYNs may come to, while the host stores more than calm_syns in a tick; as long as
+ * they do, connections of that address (or /64), and of no other, are "missing" with reason no_syn,
+ * and each SYN that was skipped is counted (SYN_RATE_SKIPPED).  With no limit the same flood would
+ * push everybody's SYNs out of the LRU. */
+#define LIMITER_ROWS        3
+#define LIMITER_CELLS       2048
+#define LIMITER_MAX         65535 /* a higher limit is none: a cell counts no further */
+#define LIMITER_TICK_SHIFT  28    /* a tick is 2^28 ns of CLOCK_BOOTTIME, 0.27 s */
+#define LIMITER_EPOCH_SHIFT 16    /* seconds of one epoch differ in their low 16 bits */
 struct limiter {
     __u64 second;                             /* CLOCK_BOOTTIME / 2^30 ns */
-    __u32 stored;                             /* SYNs in this second */
     __u32 crowded[LIMITER_ROWS];              /* cells in this second */
-    __u32 cells[LIMITER_ROWS][LIMITER_CELLS]; /* second (low 16 bits) << 16 | count */
+    __u32 tick;                               /* low 32 bits */
+    __u32 stored_by_all;                      /* in this tick, when this CPU last told `turnover` */
+    __u32 stored_since;                       /* by this CPU, and not told yet */
+    __u32 cells[LIMITER_ROWS][LIMITER_CELLS]; /* second (low 16 bits) << 16 | count; all of one
+                                                 epoch, at whose end they become 0 */
 };
-_Static_assert(sizeof(struct limiter) == 24600, "layout of limiter");
+_Static_assert(sizeof(struct limiter) == 24608, "layout of limiter");
+
+/* `turnover`: the one value is how many SYNs all CPUs have stored in a tick, but for a few that
+ * each has not told. */
+struct turnover {
+    __u64 tick_and_stored; /* tick << 32 | count */
+};
+_Static_assert(sizeof(struct turnover) == 8, "layout of turnover");
 
 /* `ports`: an array of 1024 __u64, one bit for each destination port: word port / 64, bit port
  * % 64.  All zero captures nothing. */
@@ -255,7 +276,7 @@ struct capture_config {
     __u32 captured_ms;  /* how long an entry of `captured` is good */
     __u32 vxlan_port;   /* host order; 0: VXLAN is not looked into */
     __u32 syn_rate;     /* SYNs of one source that one CPU stores in a second; 0: no limit */
-    __u32 calm_syns;    /* below so many in a second and CPU there is no limit either */
+    __u32 calm_syns;    /* below so many in a tick, on all CPUs, there is no limit either */
     __u32 node_hops;    /* routers inside the node, between its wire and the sockets of another
                            namespace than the agent's; for readers */
     __u32 keep_pending; /* promoted SYNs stay in `pending`, for the trackers of another set of maps

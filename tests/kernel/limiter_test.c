@@ -53,12 +53,17 @@ static struct limiter limiter_of(const struct scene *scene)
     return own;
 }
 
-static uint64_t boot_second(void)
+static uint64_t boot_tick(void)
 {
     struct timespec now;
 
     (void)clock_gettime(CLOCK_BOOTTIME, &now);
-    return ((uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec) >> 30;
+    return ((uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec) >> LIMITER_TICK_SHIFT;
+}
+
+static uint64_t boot_second(void)
+{
+    return boot_tick() >> (30 - LIMITER_TICK_SHIFT);
 }
 
 static void wait_for_a_new_second(struct scene *scene)
@@ -102,10 +107,12 @@ static void scene_done(struct scene *scene)
     hookset_done(&scene->set);
 }
 
-/* Has all been in time?  If not, the test is run again. */
-static bool is_over_in_time(const struct scene *scene)
+/* Has all been in time, within the first tick where that matters?  If not, the test is run again.
+ */
+static bool is_over_in_time(const struct scene *scene, const struct capture_config *config)
 {
-    return boot_second() == scene->second;
+    return config->calm_syns ? boot_tick() == scene->second << (30 - LIMITER_TICK_SHIFT)
+                             : boot_second() == scene->second;
 }
 
 /* A new SYN of this source; true when it has been stored. */
@@ -150,7 +157,7 @@ static struct finding within_a_second(const struct capture_config *config,
 
         scene_make(&scene, config);
         body(&scene, &finding);
-        in_time = is_over_in_time(&scene);
+        in_time = is_over_in_time(&scene, config);
         finding.counted_skipped =
             hookset_counter(&scene.set, SYN_HOOK_XDP, COUNTER_SYN_RATE_SKIPPED);
         finding.counted_allowed =
@@ -190,7 +197,7 @@ static void nobody_is_skipped_while_it_is_calm(void **state)
     assert_int_equal(finding.stored, 100);
     assert_int_equal(finding.counted_skipped, 0);
     assert_int_equal(finding.counted_allowed, 0);
-    assert_int_equal(finding.limiter.stored, 100);
+    assert_int_equal(finding.limiter.stored_by_all + finding.limiter.stored_since, 100);
 
     config.calm_syns = 60;
     finding = within_a_second(&config, send_100_of_one);
@@ -330,6 +337,123 @@ static void busy_sources_cost_others_no_more_than_was_promised(void **state)
     assert_true(finding.skipped <= INNOCENT / 64);
 }
 
+/* --- what an attacker can do to a source whose address he uses --- */
+
+static const uint32_t VICTIM = 0xc6336401;
+enum { FLOOD = 300, OWN = 20, BYSTANDERS = 100 };
+
+/* A flood from the victim's address; then the victim itself, and clients with other addresses. */
+static void flood_from_the_victim_s_address(struct scene *scene, struct finding *finding)
+{
+    for (int i = 0; i < FLOOD; i++)
+        (void)send4(scene, VICTIM);
+    for (int i = 0; i < OWN; i++)
+        count(finding, send4(scene, VICTIM));
+    for (uint32_t i = 0; i < BYSTANDERS; i++)
+        finding->others += send4(scene, 0xcb007101 + i);
+}
+
+static void nobody_is_skipped_for_a_flood_that_the_map_has_room_for(void **state)
+{
+    struct capture_config config = LIMITED;
+    struct finding finding;
+
+    (void)state;
+    config.calm_syns = FLOOD + OWN + BYSTANDERS;
+    finding = within_a_second(&config, flood_from_the_victim_s_address);
+    assert_int_equal(finding.stored, OWN);
+    assert_int_equal(finding.others, BYSTANDERS);
+    assert_int_equal(finding.counted_skipped, 0);
+}
+
+static void greater_flood_costs_the_address_that_it_uses_and_no_other(void **state)
+{
+    struct capture_config config = LIMITED;
+    struct finding finding;
+
+    (void)state;
+    config.calm_syns = FLOOD / 2;
+    finding = within_a_second(&config, flood_from_the_victim_s_address);
+    assert_int_equal(finding.stored, 0);
+    assert_int_equal(finding.others, BYSTANDERS);
+    assert_int_equal(finding.counted_skipped, FLOOD / 2 + OWN);
+}
+
+/* --- several CPUs: what one has stored, the others know --- */
+
+static void move_to(int cpu)
+{
+    cpu_set_t one;
+
+    CPU_ZERO(&one);
+    CPU_SET((size_t)cpu, &one);
+    assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+}
+
+/* 100 on one CPU, then some on another: the first of these before that one has told anything. */
+static void send_on_two_cpus(struct scene *scene, struct finding *finding)
+{
+    send_100_of_one(scene, finding);
+    move_to(scene->cpu == 0);
+    *finding = (struct finding){0};
+    send_100_of_one(scene, finding);
+    move_to(scene->cpu);
+}
+
+static void load_of_all_cpus_counts(void **state)
+{
+    struct capture_config config = LIMITED;
+    struct finding together, alone;
+
+    (void)state;
+    assert_true(libbpf_num_possible_cpus() > 1);
+    config.calm_syns = 200;
+    together = within_a_second(&config, send_on_two_cpus);
+    assert_in_range(together.stored, 90, 100); /* but for what the first one had not told */
+    config.calm_syns = 110;
+    alone = within_a_second(&config, send_on_two_cpus);
+    assert_in_range(alone.stored, 10, 32);
+}
+
+/* --- cells remember 16 bits of the second --- */
+
+/* As if the CPU had seen no SYN for this number of seconds, and all cells had been full then. */
+static void age_limiter(const struct scene *scene, uint64_t seconds)
+{
+    int cpus = libbpf_num_possible_cpus();
+    struct limiter *all = calloc((size_t)cpus, sizeof(*all));
+
+    assert_non_null(all);
+    for (int cpu = 0; cpu < cpus; cpu++) {
+        all[cpu].second = scene->second - seconds;
+        for (int cell = 0; cell < LIMITER_ROWS * LIMITER_CELLS; cell++)
+            all[cpu].cells[cell / LIMITER_CELLS][cell % LIMITER_CELLS] =
+                (uint32_t)(scene->second - seconds) << 16 | LIMIT;
+    }
+    assert_int_equal(
+        bpf_map_update_elem(scene->set.maps.fd[MAP_LIMITER], &(uint32_t){0}, all, BPF_ANY), 0);
+    free(all);
+}
+
+static void send_after_an_epoch(struct scene *scene, struct finding *finding)
+{
+    age_limiter(scene, UINT64_C(1) << LIMITER_EPOCH_SHIFT);
+    send_100_of_one(scene, finding);
+}
+
+static void send_to_full_cells(struct scene *scene, struct finding *finding)
+{
+    age_limiter(scene, 0);
+    send_100_of_one(scene, finding);
+}
+
+static void counts_of_another_epoch_are_forgotten(void **state)
+{
+    (void)state;
+    assert_int_equal(within_a_second(&LIMITED, send_after_an_epoch).stored, LIMIT);
+    assert_int_equal(within_a_second(&LIMITED, send_to_full_cells).stored, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -341,6 +465,10 @@ int main(void)
         cmocka_unit_test(each_second_begins_anew),
         cmocka_unit_test(floods_of_random_sources_switch_the_limiter_off_for_all),
         cmocka_unit_test(busy_sources_cost_others_no_more_than_was_promised),
+        cmocka_unit_test(nobody_is_skipped_for_a_flood_that_the_map_has_room_for),
+        cmocka_unit_test(greater_flood_costs_the_address_that_it_uses_and_no_other),
+        cmocka_unit_test(load_of_all_cpus_counts),
+        cmocka_unit_test(counts_of_another_epoch_are_forgotten),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
