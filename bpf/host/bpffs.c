@@ -172,7 +172,8 @@ static int mount_own(const struct trusted_path *place, int at, const char *folde
     if (r == -EPERM || r == -EACCES)
         return diag_set(diag, r,
                         "%s is on no BPF file system, and mounting one takes CAP_SYS_ADMIN; mount "
-                        "it before (`mount -t bpf bpf %s`), or name a folder below /sys/fs/bpf",
+                        "it before (`mount -t bpf -o mode=0750 synauthz %s`), or name a folder "
+                        "below /sys/fs/bpf",
                         folder, folder);
     return diag_set(diag, r, "%s: cannot mount a BPF file system: %s", folder, strerror(-r));
 }
@@ -230,7 +231,8 @@ static int check_shared_root(int fd, const char *folder, gid_t group, struct dia
         return 0;
     return diag_set(diag, -EINVAL,
                     "%s is a BPF file system that others use as well, and its mode (%04o) keeps "
-                    "readers in group %u out; name a folder in it, such as %s/synauthz",
+                    "readers in group %u out; name a folder in it, such as %s/synauthz, or mount "
+                    "it for the agent (`mount -t bpf -o mode=0750 synauthz ...`)",
                     folder, (unsigned)found.st_mode & 07777, (unsigned)group, folder);
 }
 

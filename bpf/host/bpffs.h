@@ -5,7 +5,8 @@
  * (trusted_path.h).
  *
  * The root of a BPF file system that somebody else mounted is shared with others: it may serve as
- * it is, and its mode and group are never changed. */
+ * it is, and its mode and group are never changed.  One that was mounted for agents has the source
+ * `synauthz`, whoever mounted it (`mount -t bpf -o mode=0750 synauthz FOLDER`). */
 #ifndef BPFFS_H
 #define BPFFS_H
 

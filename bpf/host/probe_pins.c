@@ -57,13 +57,14 @@ static void check_absent_folder(struct probe_report *report, const char *pin_dir
         probe_add(report, "pin_dir", PROBE_YES,
                   "%s is not there yet; the agent makes it and mounts a bpffs on it", pin_dir);
     else
-        probe_fix(probe_add(report, "pin_dir", PROBE_UNKNOWN,
-                            "%s is not there yet, and to mount a bpffs takes CAP_SYS_ADMIN, which "
-                            "this process lacks",
-                            pin_dir),
-                  "start the agent as root; or mount -t bpf bpf %s (in Kubernetes: a hostPath on "
-                  "the node's bpffs)",
-                  pin_dir);
+        probe_fix(
+            probe_add(report, "pin_dir", PROBE_UNKNOWN,
+                      "%s is not there yet, and to mount a bpffs takes CAP_SYS_ADMIN, which "
+                      "this process lacks",
+                      pin_dir),
+            "start the agent as root; or mount -t bpf -o mode=0750 synauthz %s (in Kubernetes: a "
+            "hostPath on the node's bpffs)",
+            pin_dir);
 }
 
 /* The name of a group, or its number. */

@@ -26,13 +26,13 @@ def limited(capabilities, gid=0):
 
 
 class Folder:
-    """Where an agent pins: not there at first, or a bpffs that somebody else has mounted."""
+    """Where an agent pins: not there at first, or a bpffs that somebody else has mounted; `synauthz` is for an agent."""
 
-    def __init__(self, name, mounted=True, gid=0):
+    def __init__(self, name, mounted=True, gid=0, source="bpf"):
         self.path = os.path.join(SCRATCH, name)
         if mounted:
             os.mkdir(self.path)
-            sh("mount", "-t", "bpf", "-o", "mode=0750", "bpf", self.path)
+            sh("mount", "-t", "bpf", "-o", "mode=0750", source, self.path)
             os.chown(self.path, 0, gid)
 
     def pins(self):
@@ -122,7 +122,7 @@ def minimal(cases, lab):
 
 
 def another_group(cases, lab):
-    folder = Folder("other-group")
+    folder = Folder("other-group", source="synauthz")
     other = {"group": str(OTHER_GROUP)}
     refused(cases, lab, "another group", folder, NEEDED, ["chown"], **other)
     works(cases, lab, "another group, with CHOWN", folder, (*NEEDED, "chown"), left=["chown"], **other)

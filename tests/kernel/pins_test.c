@@ -89,10 +89,11 @@ static unsigned pins_of(const struct pinned_set *set)
 
 /* --- the way there ---------------------------------------------------------------------------- */
 
-static char *above(const struct pin_folder *folder)
+static const char *above(const struct pin_folder *folder)
 {
-    static char path[PINNED_PATH_MAX];
+    static char path[PINNED_PATH_MAX / 2];
 
+    assert_true(strlen(folder->path) < sizeof(path));
     (void)snprintf(path, sizeof(path), "%.*s", (int)(strrchr(folder->path, '/') - folder->path),
                    folder->path);
     return path;
