@@ -352,43 +352,6 @@ int node_reconfigure(struct node *node, const struct node_config *config, struct
     return 0;
 }
 
-/* Why pins that were removed cannot be made again, and what to do.  The agent has given up what
- * mounting takes. */
-static void explain_unpinned(const struct node *node, int error, const struct diag *diag,
-                             char why[UNPINNED_MAX])
-{
-    const char *folder = node->pins.folder;
-
-    if (!bpffs_holds(folder))
-        (void)snprintf(why, UNPINNED_MAX,
-                       "%s: the BPF file system with the pins is gone; mount one (`mount -t bpf -o "
-                       "mode=0750 synauthz %s`) or restart the agent, with which capture ends now",
-                       folder, folder);
-    else
-        (void)snprintf(why, UNPINNED_MAX,
-                       "%s: the pins are gone and cannot be made again: %.200s; capture ends now "
-                       "with the agent",
-                       folder, diag->text[0] ? diag->text : strerror(-error));
-}
-
-/* Says only what is new. */
-static void pin_missing(struct node *node)
-{
-    uint64_t before = node->repairs;
-    char why[UNPINNED_MAX] = "";
-    struct diag diag = {.text = ""};
-    int r = node_pin_missing(node, &diag);
-
-    if (r < 0)
-        explain_unpinned(node, r, &diag, why);
-    if (r < 0 && strcmp(why, node->unpinned) != 0)
-        oplog_error("%s", why);
-    else if (r == 0 && (node->repairs != before || node->unpinned[0]))
-        oplog_error("%s/%s: somebody had removed pins; they are there again", node->pins.folder,
-                    node->set);
-    memcpy(node->unpinned, why, sizeof(why));
-}
-
 static bool has_detached_hook(const struct node *node)
 {
     for (size_t i = 0; i < node->sites.count; i++) {
@@ -408,7 +371,7 @@ void node_beat(struct node *node)
     tell_alive(node);
     if (has_detached_hook(node))
         node_reconcile(node);
-    pin_missing(node);
+    node_mend_pins(node);
     if (node->keep_until_ns && now > node->keep_until_ns) {
         node->keep_until_ns = 0;
         (void)node_write_settings(node, NULL); /* else they are kept, which costs only room */

@@ -2,8 +2,10 @@
 /* What of a node is pinned: all that shall outlive the agent. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "node_private.h"
+#include "oplog.h"
 #include "pin_names.h"
 
 static const char *const PROGRAM_PINS[OBJECT_COUNT_] = {
@@ -31,7 +33,8 @@ static int put(struct node *node, const char *name, int fd, enum pin_kind kind, 
     return r;
 }
 
-/* Only what readers look at: the rest would help somebody to forge a SYN, or to have one skipped. */
+/* Only what readers look at: the rest would help somebody to forge a SYN, or to have one skipped.
+ */
 static enum pin_kind kind_of(enum capture_map map)
 {
     switch (map) {
@@ -157,6 +160,43 @@ int node_pin_missing(struct node *node, struct diag *diag)
     }
     r = pins_make_set(&node->pins, node->set);
     return r < 0 ? r : put_all(node, true);
+}
+
+/* Why pins that were removed cannot be made again, and what to do.  The agent has given up what
+ * mounting takes. */
+static void explain_unpinned(const struct node *node, int error, const struct diag *diag,
+                             char why[UNPINNED_MAX])
+{
+    const char *folder = node->pins.folder;
+
+    if (!bpffs_holds(folder))
+        (void)snprintf(why, UNPINNED_MAX,
+                       "%s: the BPF file system with the pins is gone; mount one (`mount -t bpf -o "
+                       "mode=0750 synauthz %s`) or restart the agent, with which capture ends now",
+                       folder, folder);
+    else
+        (void)snprintf(why, UNPINNED_MAX,
+                       "%s: the pins are gone and cannot be made again: %.200s; capture ends now "
+                       "with the agent",
+                       folder, diag->text[0] ? diag->text : strerror(-error));
+}
+
+/* Says only what is new. */
+void node_mend_pins(struct node *node)
+{
+    uint64_t before = node->repairs;
+    char why[UNPINNED_MAX] = "";
+    struct diag diag = {.text = ""};
+    int r = node_pin_missing(node, &diag);
+
+    if (r < 0)
+        explain_unpinned(node, r, &diag, why);
+    if (r < 0 && strcmp(why, node->unpinned) != 0)
+        oplog_error("%s", why);
+    else if (r == 0 && (node->repairs != before || node->unpinned[0]))
+        oplog_error("%s/%s: somebody had removed pins; they are there again", node->pins.folder,
+                    node->set);
+    memcpy(node->unpinned, why, sizeof(why));
 }
 
 void node_unpin_hook(struct node *node, const struct hook_place *site)

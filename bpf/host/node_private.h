@@ -166,6 +166,9 @@ int node_pin_all(struct node *node);
 /* What was wiped meanwhile; adds to node->repairs. */
 int node_pin_missing(struct node *node, struct diag *diag);
 
+/* The same; says what is new, and notes in node->unpinned why it cannot be done. */
+void node_mend_pins(struct node *node);
+
 int node_pin_hook(struct node *node, const struct site *site);
 void node_unpin_hook(struct node *node, const struct hook_place *site);
 

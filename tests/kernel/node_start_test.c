@@ -334,7 +334,8 @@ static void pins_that_cannot_come_again_make_it_not_ready(void **state)
     assert_contains(stand_status(&stand).why, "mount");
 
     assert_int_equal(unlink(stand_path(&stand, "file")), 0);
-    assert_int_equal(mount("synauthz", stand.folder, "bpf", 0, "mode=0750"), 0); /* as it was told */
+    assert_int_equal(mount("synauthz", stand.folder, "bpf", 0, "mode=0750"),
+                     0); /* as it was told */
     said_begin(&said);
     for (int i = 0; i < 3; i++)
         stand_beat(&stand);
