@@ -143,7 +143,7 @@ static int remove_all(struct pins *pins, unsigned *removed)
 /* Else no set could be told from somebody else's. */
 static int check_bpf(struct diag *diag)
 {
-    if (bpf_obj_get("") != -EPERM)
+    if (bpf_obj_get_opts("", NULL) != -EPERM)
         return 0;
     return diag_set(diag, -EPERM,
                     "the kernel refuses bpf() to this process, so an agent's pins cannot be told "
