@@ -42,13 +42,13 @@ struct capture_maps {
 void capture_maps_init(struct capture_maps *maps);
 void capture_maps_close(struct capture_maps *maps);
 
-/* From now on no descriptor of the map can write it, however it is got: whoever may read a pin could
- * pin the map again elsewhere, as a file of their own, and open that for writing.  Programs still
- * can.  One that is frozen already is a success.  Returns 0 or a negative errno. */
+/* From now on no descriptor of the map can write it, however it is got: whoever may read a pin
+ * could pin the map again elsewhere, as a file of their own, and open that for writing.  Programs
+ * still can.  One that is frozen already is a success.  Returns 0 or a negative errno. */
 int capture_map_freeze(const struct capture_maps *maps, enum capture_map map);
 
-/* Fill `secret` with random bytes and freeze it, if that has not been done.  Returns 0 or a negative
- * errno. */
+/* Fill `secret` with random bytes and freeze it, if that has not been done.  Returns 0 or a
+ * negative errno. */
 int capture_secret_draw(const struct capture_maps *maps);
 
 /* How many entries a map has room for; 0 when it is not open. */

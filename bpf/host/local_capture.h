@@ -40,8 +40,8 @@ int local_capture_start(const struct local_capture_config *config,
  * descriptor, and the secret's. */
 int local_capture_seal(struct local_capture *capture, struct diag *diag);
 
-/* Owned by the capture.  Before local_capture_seal() all are writable but those of the keeper, after
- * it none is. */
+/* Owned by the capture.  Before local_capture_seal() all are writable but those of the keeper,
+ * after it none is. */
 const struct capture_maps *local_capture_get_maps(const struct local_capture *capture);
 
 /* The XDP program, for BPF_PROG_TEST_RUN, and the keeper (keeper.h); -1 once sealed. */
