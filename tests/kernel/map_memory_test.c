@@ -33,13 +33,14 @@ static uint64_t used_by(uint32_t pending, uint32_t live)
     return bytes;
 }
 
-/* At least what is in it, and not much more. */
+/* At least what is in it, and not much more.  Sizes are powers of two, as the number of a map's
+ * buckets is, whatever was asked for. */
 static void an_entry_costs_what_the_docs_say(void **state)
 {
-    enum { MORE = 65536 };
-    uint64_t least = used_by(1024, 1024);
-    uint64_t pending = (used_by(1024 + MORE, 1024) - least) / MORE;
-    uint64_t live = (used_by(1024, 1024 + MORE) - least) / MORE;
+    enum { SIZE = 65536 };
+    uint64_t least = used_by(SIZE, SIZE);
+    uint64_t pending = (used_by(2 * SIZE, SIZE) - least) / SIZE;
+    uint64_t live = (used_by(SIZE, 2 * SIZE) - least) / SIZE;
 
     (void)state;
     print_message("        bytes: %llu a pending SYN, %llu a live connection\n",
