@@ -46,7 +46,8 @@ uint64_t map_memory_used(const struct capture_maps *maps)
 struct hierarchy {
     bool is_v2;
     char mount[MOUNT_PATH_MAX]; /* "": not mounted */
-    char path[LINE_SIZE];       /* of this process in it */
+    char root[MOUNT_PATH_MAX];  /* the part of it that is mounted there */
+    char path[LINE_SIZE];       /* of this process, below `mount` */
 };
 
 static int on_mount(const struct mount *mount, void *context)
@@ -57,9 +58,23 @@ static int on_mount(const struct mount *mount, void *context)
                       ? strcmp(mount->type, "cgroup2") == 0
                       : strcmp(mount->type, "cgroup") == 0 && name && strcmp(name, "/memory") == 0;
 
-    if (wanted)
-        (void)snprintf(hierarchy->mount, sizeof(hierarchy->mount), "%s", mount->path);
-    return wanted;
+    if (!wanted)
+        return false;
+    (void)snprintf(hierarchy->mount, sizeof(hierarchy->mount), "%s", mount->path);
+    (void)snprintf(hierarchy->root, sizeof(hierarchy->root), "%s", mount->root);
+    return true;
+}
+
+/* What of a path in the hierarchy lies below its part that is mounted: "/docker/a" of
+ * "/docker/a/b", or "/.." of "/../b", where the mount comes from outside our namespace. */
+static const char *below_root(const char *path, const char *root)
+{
+    size_t length = strlen(root);
+
+    if (strcmp(root, "/") != 0 && strncmp(path, root, length) == 0 &&
+        (path[length] == '/' || !path[length]))
+        return path + length;
+    return path;
 }
 
 /* Lines are NUMBER:CONTROLLERS:PATH; that of cgroup2 is "0::PATH". */
@@ -75,7 +90,8 @@ static bool find_path(struct hierarchy *hierarchy)
         if (!found)
             continue;
         line[strcspn(line, "\n")] = '\0';
-        (void)snprintf(hierarchy->path, sizeof(hierarchy->path), "%s", found + strlen(controller));
+        (void)snprintf(hierarchy->path, sizeof(hierarchy->path), "%s",
+                       below_root(found + strlen(controller), hierarchy->root));
         return true;
     }
     return false;

@@ -15,9 +15,9 @@ ADMIN_PORT = 9101
 EXTRA_DEVICE = "lab-extra"
 
 
-def synauthz(*argv, **options):
+def synauthz(*argv, program=None, **options):
     return subprocess.run(
-        [find_synauthz(), *argv],
+        [program or find_synauthz(), *argv],
         text=True,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -73,9 +73,10 @@ def refusals(cases, lab):
             done.returncode == status and message in done.stderr and not done.stdout,
             done,
         )
-    done = synauthz("agent", "--port", "80", user=NOBODY, group=NOBODY, extra_groups=[])
+    nobody = {"program": readable_copy(find_synauthz()), "user": NOBODY, "group": NOBODY, "extra_groups": []}
+    done = synauthz("agent", "--port", "80", **nobody)
     cases.check("as nobody: status 1, and who it has to be", done.returncode == 1 and "as root" in done.stderr, done)
-    done = synauthz("agent", "--port", "many", user=NOBODY, group=NOBODY, extra_groups=[])
+    done = synauthz("agent", "--port", "many", **nobody)
     cases.check("as nobody: what is wrong with the options comes first", done.returncode == 2, done)
     for kept in ("bpf,+net_admin", "bpf,+perfmon", "net_admin,+perfmon"):
         done = subprocess.run(

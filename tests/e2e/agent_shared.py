@@ -3,6 +3,7 @@
 """Agents that are not alone: another agent, another XDP program, devices and pins that others take away."""
 
 import json
+import socket
 
 from _cases import *
 
@@ -12,11 +13,15 @@ ADMIN = "/run/agent-admin.sock"
 
 def is_ready():
     """What the agent at ADMIN says of itself; None: nobody answers."""
-    done = subprocess.run(
-        ["curl", "--silent", "--max-time", "5", "--unix-socket", ADMIN, "http://agent/readyz"],
-        text=True, stdout=subprocess.PIPE,
-    )  # fmt: skip
-    return done.stdout.startswith("ok") if done.returncode == 0 else None
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(5)
+        try:
+            client.connect(ADMIN)
+            client.sendall(b"GET /readyz HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n")
+            answer = b"".join(iter(lambda: client.recv(4096), b""))
+        except OSError:
+            return None
+    return answer.startswith(b"HTTP/1.1 200 ")
 
 
 def agent_command(*options, pin_dir=PIN_DIR, device=SERVER_DEVICE):

@@ -195,7 +195,7 @@ def files_of_the_kernel(cases):
 def locked_memory(cases):
     found = Findings(before=("prlimit", "--memlock=0:0"))
     cases.check("nothing may be locked: no matter on this kernel", found.ok("memlock") is True, found.says("memlock"))
-    found = Findings(before=(*AS_NOBODY, "prlimit", "--memlock=4096:4096"))
+    found = Findings(before=("prlimit", "--memlock=4096:4096", *AS_NOBODY))
     cases.check(
         "as nobody: whether it matters is not known",
         found.ok("memlock") is None and "4096 bytes" in found.says("memlock"),

@@ -18,7 +18,7 @@ BOUND = "/run/reader/bpf"
 GROUP = 4242
 CAPTURE = ("--interface", SERVER_DEVICE, "--port", str(PORT), "--capture", "xdp")
 REFUSALS = {"EPERM", "EACCES"}
-UNREADABLE = {"pending", "crowd", "last_isn", "limiter", "secret", "watch", "events"}
+UNREADABLE = {"pending", "crowd", "turnover", "last_isn", "limiter", "secret", "watch", "events"}
 WRITES_PER_MAP = 8  # kinds of attempts, by one descriptor
 UNAVAILABLE = 503  # what envoy.yaml answers when a Check fails
 AS_NOBODY = (
@@ -38,14 +38,6 @@ def nobody(*argv, group=GROUP, namespace=None):
         stderr=subprocess.PIPE,
         timeout=60,
     )
-
-
-def readable_copy(path):
-    """Where nobody may look as well."""
-    copy = os.path.join(SCRATCH, os.path.basename(path))
-    shutil.copyfile(path, copy)
-    os.chmod(copy, 0o755)
-    return copy
 
 
 def mount_host_bpffs(mode):
