@@ -8,6 +8,7 @@ Envoy's answer.
 
 import copy
 import stat
+import time
 
 from _replay import *
 from _pod import *
@@ -213,6 +214,9 @@ def older_linux(cases, lab, node):
     check_status(cases, "started as root", "serve", programs, {"Uid": "65532", "CapPrm": 0, "CapEff": 0, "CapBnd": 0})
     stop_pod(cases, "started as root", programs)
     gateway.stop()
+    # Its socket is root's.  The next agent removes it for the next server, but not a young one, which may be
+    # about to listen.
+    time.sleep(1)
 
 
 def node_device(cases, lab, node):
