@@ -151,6 +151,8 @@ int policy_evaluate(const struct policy *policy, const struct subject *subject, 
     for (size_t i = 0; i < policy->rule_count; i++)
         if (run_rule(&policy->rules[i], subject, &decision))
             break;
+    decision.would_be = decision.verdict;
+    decision.would_be_rule = decision.rule;
     if (decision.verdict != VERDICT_ALLOW)
         memset(decision.request_headers, 0,
                policy->header_slots.count * sizeof(*decision.request_headers));

@@ -97,6 +97,10 @@ struct decision {
     enum verdict verdict;
     enum decision_reason reason;
     const struct rule *rule; /* the one that decided; NULL: none */
+    /* What the policy would say if its shadow rules were enforced, and the rule that would decide
+     * then; the same as above when no shadow rule fired. */
+    enum verdict would_be;
+    const struct rule *would_be_rule;
     /* Winners, one for each slot of the policy; NULL: no rule touched it. request_headers is all
      * NULL on deny. */
     const struct effect **request_headers;

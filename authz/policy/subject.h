@@ -13,6 +13,7 @@
 #include "str.h"
 #include "syn_source.h"
 
+struct match;
 struct signature;
 
 /* What stands at the other end of the connection, by the request. Only TCP peers can have a SYN. */
@@ -22,6 +23,13 @@ enum peer_kind {
     PEER_HTTP3,
     PEER_PIPE,
     PEER_INTERNAL, /* an internal listener of Envoy's */
+    PEER_PROXIED, /* the addresses are those of a PROXY protocol header, or may be: no SYN is theirs
+                   */
+};
+
+/* A pair of context_extensions. */
+struct extension {
+    struct str key, value;
 };
 
 struct subject {
@@ -29,16 +37,33 @@ struct subject {
     enum peer_kind peer;
     struct endpoint source; /* family 0: observed absent (pipe, internal listener, none) */
     struct endpoint destination;
+    /* What Envoy says of the peers; ptr NULL: absent. */
+    struct str source_principal; /* proven by TLS */
+    struct str source_service; /* what the client says it is: x-envoy-downstream-service-cluster */
+    struct str destination_service; /* network filter: the SNI */
+    struct str sni;                 /* tls_session */
+
+    /* Of the route: context_extensions, in the order in which they came; of a repeated key the last
+     * counts. */
+    const struct extension *extensions;
+    size_t extension_count;
 
     /* its SYN, filled in by decide */
     enum syn_state syn_state;
     enum syn_reason syn_reason;
     const struct signature *signature; /* NULL: unobservable */
     struct str p0f;                    /* its text; ptr NULL: unobservable */
+    const struct match
+        *match; /* by the policy's databases; NULL: unobservable; its label may be NULL */
 
     /* the request; all absent on a Check of the network filter */
     bool has_http;
     struct str method, path, host, scheme, protocol; /* path without the query; ptr NULL: absent */
+    struct str query;                                /* behind the "?", which is not part of it */
+    /* Headers that the product itself reads, whatever the policy does; ptr NULL: absent. */
+    struct str content_type; /* a gRPC client is answered as one */
+    struct str request_id;   /* x-request-id */
+    struct str trace_parent; /* W3C traceparent, unchecked */
 
     /* Values of the headers that the policy reads: index = slot of the policy's header_table; ptr
      * NULL: absent.  A repeated header is joined with "," as Envoy does.  NULL when there is no
