@@ -75,6 +75,29 @@ static int check_number(const struct option_spec *spec, struct str value, struct
     return 0;
 }
 
+static int check_duration(const struct option_spec *spec, struct str value, struct diag *diag)
+{
+    char min[NUM_TEXT_MAX], max[NUM_TEXT_MAX];
+    uint64_t ms;
+
+    if (num_parse_duration_ms(value, spec->min, spec->max, &ms) < 0)
+        return diag_set(diag, -EINVAL, "expected a duration from %s to %s, in ms, s, m, h or d",
+                        num_format_duration_ms(spec->min, min),
+                        num_format_duration_ms(spec->max, max));
+    return 0;
+}
+
+static int check_size(const struct option_spec *spec, struct str value, struct diag *diag)
+{
+    char min[NUM_TEXT_MAX], max[NUM_TEXT_MAX];
+    uint64_t bytes;
+
+    if (num_parse_size(value, spec->min, spec->max, &bytes) < 0)
+        return diag_set(diag, -EINVAL, "expected a size from %s to %s, in B, KiB, MiB or GiB",
+                        num_format_size(spec->min, min), num_format_size(spec->max, max));
+    return 0;
+}
+
 static int check_text(const struct option_spec *spec, struct str value, struct str *ret_item,
                       struct diag *diag)
 {
@@ -97,6 +120,10 @@ int option_check(const struct option_spec *spec, struct str value, struct str *r
     switch (spec->kind) {
     case OPTION_NUMBER:
         return check_number(spec, value, diag);
+    case OPTION_DURATION:
+        return check_duration(spec, value, diag);
+    case OPTION_SIZE:
+        return check_size(spec, value, diag);
     case OPTION_CHOICE:
         if (!spec->choices[choice_index(spec, value)])
             return diag_set(diag, -EINVAL, "expected %s", spec->value);
@@ -113,13 +140,28 @@ int option_check(const struct option_spec *spec, struct str value, struct str *r
 void option_store(const struct option_spec *spec, const char *value, void *target)
 {
     void *slot = option_slot(spec, target);
+    const struct str text = str_from(value);
 
-    if (spec->kind == OPTION_TEXT)
+    switch (spec->kind) {
+    case OPTION_TEXT:
         *(const char **)slot = value;
-    else if (spec->kind == OPTION_CHOICE)
-        *(unsigned *)slot = choice_index(spec, str_from(value));
-    else if (spec->kind == OPTION_NUMBER)
-        (void)num_parse_u64(str_from(value), spec->min, spec->max, slot);
+        return;
+    case OPTION_CHOICE:
+        *(unsigned *)slot = choice_index(spec, text);
+        return;
+    case OPTION_NUMBER:
+        (void)num_parse_u64(text, spec->min, spec->max, slot);
+        return;
+    case OPTION_DURATION:
+        (void)num_parse_duration_ms(text, spec->min, spec->max, slot);
+        return;
+    case OPTION_SIZE:
+        (void)num_parse_size(text, spec->min, spec->max, slot);
+        return;
+    case OPTION_FLAG:
+    case OPTION_LIST:
+        return;
+    }
 }
 
 /* --- the command line ------------------------------------------------------------------------- */

@@ -15,11 +15,13 @@
 #include "diag.h"
 
 enum option_kind {
-    OPTION_FLAG,   /* bool */
-    OPTION_TEXT,   /* const char *; given twice is an error */
-    OPTION_LIST,   /* struct text_list; may be repeated */
-    OPTION_NUMBER, /* uint64_t, within min..max */
-    OPTION_CHOICE, /* unsigned: index into `choices` */
+    OPTION_FLAG,     /* bool */
+    OPTION_TEXT,     /* const char *; given twice is an error */
+    OPTION_LIST,     /* struct text_list; may be repeated */
+    OPTION_NUMBER,   /* uint64_t, within min..max */
+    OPTION_DURATION, /* uint64_t, in milliseconds, within min..max: "200ms", "5s" (num.h) */
+    OPTION_SIZE,     /* uint64_t, in bytes, within min..max: "64MiB" (num.h) */
+    OPTION_CHOICE,   /* unsigned: index into `choices` */
 };
 
 struct text_list {

@@ -30,6 +30,8 @@ static bool values_differ(const struct option_spec *spec, const void *a, const v
     case OPTION_LIST:
         return lists_differ(left, right);
     case OPTION_NUMBER:
+    case OPTION_DURATION:
+    case OPTION_SIZE:
         return *(const uint64_t *)left != *(const uint64_t *)right;
     case OPTION_CHOICE:
         return *(const unsigned *)left != *(const unsigned *)right;

@@ -71,21 +71,32 @@ static void append_value(struct metric_page *page, const char *value)
     }
 }
 
-static void append_labels(struct metric_page *page, const struct metric_label *labels)
+static void append_label(struct metric_page *page, const char *before, const char *name,
+                         const char *value)
+{
+    append_text(page, before);
+    append_text(page, name);
+    append_text(page, "=\"");
+    append_value(page, value);
+    append_text(page, "\"");
+}
+
+/* `le`, unless NULL, is the bound of a histogram's bucket. */
+static void append_labels(struct metric_page *page, const struct metric_label *labels,
+                          const char *le)
 {
     const char *before = "{";
 
-    if (!labels || !labels->name)
-        return;
-    for (; labels->name; labels++) {
-        append_text(page, before);
-        append_text(page, labels->name);
-        append_text(page, "=\"");
-        append_value(page, labels->value);
-        append_text(page, "\"");
+    for (; labels && labels->name; labels++) {
+        append_label(page, before, labels->name, labels->value);
         before = ",";
     }
-    append_text(page, "}");
+    if (le) {
+        append_label(page, before, "le", le);
+        before = ",";
+    }
+    if (*before == ',')
+        append_text(page, "}");
 }
 
 static void append_number(struct metric_page *page, const char *format, ...)
@@ -102,13 +113,26 @@ static void append_number(struct metric_page *page, const char *format, ...)
     append_text(page, number);
 }
 
+/* `suffix` and `le` are a histogram's. */
+static void append_sample(struct metric_page *page, const char *name, const char *suffix,
+                          const struct metric_label *labels, const char *le, uint64_t value)
+{
+    append_text(page, name);
+    append_text(page, suffix);
+    append_labels(page, labels, le);
+    append_number(page, " %" PRIu64 "\n", value);
+}
+
 /* --- the interface ---------------------------------------------------------------------------- */
 
 void metric_family(struct metric_page *page, const char *name, enum metric_kind kind,
                    const char *help)
 {
     static const char *const KINDS[] = {
-        [METRIC_GAUGE] = " gauge\n", [METRIC_COUNTER] = " counter\n"};
+        [METRIC_GAUGE] = " gauge\n",
+        [METRIC_COUNTER] = " counter\n",
+        [METRIC_HISTOGRAM] = " histogram\n",
+    };
 
     append_text(page, "# HELP ");
     append_text(page, name);
@@ -122,18 +146,34 @@ void metric_family(struct metric_page *page, const char *name, enum metric_kind 
 void metric_u64(struct metric_page *page, const char *name, const struct metric_label *labels,
                 uint64_t value)
 {
-    append_text(page, name);
-    append_labels(page, labels);
-    append_number(page, " %" PRIu64 "\n", value);
+    append_sample(page, name, "", labels, NULL, value);
 }
 
 void metric_seconds(struct metric_page *page, const char *name, const struct metric_label *labels,
                     uint64_t nanoseconds)
 {
     append_text(page, name);
-    append_labels(page, labels);
+    append_labels(page, labels, NULL);
     append_number(page, " %" PRIu64 ".%09" PRIu64 "\n", nanoseconds / NS_PER_S,
                   nanoseconds % NS_PER_S);
+}
+
+void metric_histogram(struct metric_page *page, const char *name, const struct metric_label *labels,
+                      const struct metric_buckets *buckets)
+{
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < buckets->bound_count; i++) {
+        char bound[24];
+
+        (void)snprintf(bound, sizeof(bound), "%" PRIu64, buckets->bounds[i]);
+        count += buckets->counts[i];
+        append_sample(page, name, "_bucket", labels, bound, count);
+    }
+    count += buckets->counts[buckets->bound_count];
+    append_sample(page, name, "_bucket", labels, "+Inf", count);
+    append_sample(page, name, "_sum", labels, NULL, buckets->sum);
+    append_sample(page, name, "_count", labels, NULL, count);
 }
 
 void metric_page_done(struct metric_page *page)

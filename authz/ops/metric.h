@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum metric_kind { METRIC_GAUGE, METRIC_COUNTER };
+enum metric_kind { METRIC_GAUGE, METRIC_COUNTER, METRIC_HISTOGRAM };
 
 struct metric_page {
     char *text; /* owned; not terminated */
@@ -32,6 +32,20 @@ void metric_u64(struct metric_page *page, const char *name, const struct metric_
                 uint64_t value);
 void metric_seconds(struct metric_page *page, const char *name, const struct metric_label *labels,
                     uint64_t nanoseconds);
+
+/* What was observed, in the unit of the family's name.  `counts` holds one bucket more than
+ * `bounds`: how many observations were at most bounds[i] and above the bound before it, the last
+ * one those above all bounds; the page has them cumulated, as Prometheus wants them. */
+struct metric_buckets {
+    const uint64_t *bounds; /* ascending */
+    const uint64_t *counts;
+    size_t bound_count;
+    uint64_t sum; /* of all observations */
+};
+
+/* The samples name_bucket{le=...}, name_sum and name_count. `labels` do not have `le`. */
+void metric_histogram(struct metric_page *page, const char *name, const struct metric_label *labels,
+                      const struct metric_buckets *buckets);
 
 void metric_page_done(struct metric_page *page);
 

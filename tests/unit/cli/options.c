@@ -29,7 +29,7 @@ struct target {
     const char *file;
     const char *path;
     struct text_list ports, checked_ports;
-    uint64_t threads;
+    uint64_t threads, timeout_ms, limit;
     unsigned output;
 };
 
@@ -62,6 +62,19 @@ static const struct option_spec SPECS[] = {
      .offset = AT(threads),
      .min = 1,
      .max = 8},
+    {.name = "timeout",
+     .kind = OPTION_DURATION,
+     .value = "DURATION",
+     .help = "how long",
+     .offset = AT(timeout_ms),
+     .min = 10,
+     .max = 60000},
+    {.name = "limit",
+     .kind = OPTION_SIZE,
+     .value = "SIZE",
+     .help = "how much",
+     .offset = AT(limit),
+     .max = 64 << 20},
     {.name = "output",
      .letter = 'o',
      .kind = OPTION_CHOICE,
@@ -113,6 +126,10 @@ static void values_come_behind_equals_or_as_the_next_argument(void **state)
     assert_int_equal(run.target.output, 1);
     assert_true(run.target.verbose);
     done(&run);
+    assert_int_equal(parse(&run, "--timeout 200ms --limit=1536KiB"), 0);
+    assert_int_equal(run.target.timeout_ms, 200);
+    assert_int_equal(run.target.limit, 1536 << 10);
+    done(&run);
     assert_int_equal(parse(&run, "-ojson --file -"), 0);
     assert_int_equal(run.target.output, 1);
     assert_string_equal(run.target.file, "-");
@@ -163,6 +180,9 @@ static void wrong_command_lines_say_what_is_wrong(void **state)
         {"--threads 9", "--threads 9: expected a number from 1 to 8"},
         {"--threads 3x", "--threads 3x: expected a number from 1 to 8"},
         {"--threads=-1", "--threads -1: expected a number from 1 to 8"},
+        {"--timeout 5", "--timeout 5: expected a duration from 10ms to 1m, in ms, s, m, h or d"},
+        {"--timeout 2m", "--timeout 2m: expected a duration from 10ms to 1m, in ms, s, m, h or d"},
+        {"--limit 65MiB", "--limit 65MiB: expected a size from 0 to 64MiB, in B, KiB, MiB or GiB"},
         {"--output xml", "--output xml: expected text|json"},
         {"--path relative,/x", "--path relative,/x: expected a path"},
         {"--web-port 81", "--web-port 81: expected 80 or 443"},

@@ -40,6 +40,30 @@ static void a_family_is_said_once_and_has_samples(void **state)
                        "x_age_seconds 1.500000002\n");
 }
 
+static void a_histogram_is_cumulative(void **state)
+{
+    static const uint64_t BOUNDS[] = {10, 25, 50}, COUNTS[] = {3, 0, 2, 1};
+    const struct metric_buckets buckets = {BOUNDS, COUNTS, 3, 1234};
+    struct metric_page page = {0};
+
+    (void)state;
+    metric_family(&page, "x_microseconds", METRIC_HISTOGRAM, "how long");
+    metric_histogram(&page, "x_microseconds", NULL, &buckets);
+    metric_histogram(&page, "x_microseconds", (struct metric_label[]){{"a", "b"}, {0}},
+                     &(struct metric_buckets){BOUNDS, COUNTS, 0, 5});
+    assert_page(&page, "# HELP x_microseconds how long\n"
+                       "# TYPE x_microseconds histogram\n"
+                       "x_microseconds_bucket{le=\"10\"} 3\n"
+                       "x_microseconds_bucket{le=\"25\"} 3\n"
+                       "x_microseconds_bucket{le=\"50\"} 5\n"
+                       "x_microseconds_bucket{le=\"+Inf\"} 6\n"
+                       "x_microseconds_sum 1234\n"
+                       "x_microseconds_count 6\n"
+                       "x_microseconds_bucket{a=\"b\",le=\"+Inf\"} 3\n"
+                       "x_microseconds_sum{a=\"b\"} 5\n"
+                       "x_microseconds_count{a=\"b\"} 3\n");
+}
+
 static void values_cannot_leave_their_quotes(void **state)
 {
     static const struct {
@@ -113,6 +137,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_family_is_said_once_and_has_samples),
+        cmocka_unit_test(a_histogram_is_cumulative),
         cmocka_unit_test(values_cannot_leave_their_quotes),
         cmocka_unit_test(a_page_grows),
         cmocka_unit_test(without_memory_there_is_no_half_page),
