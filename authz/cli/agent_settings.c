@@ -63,8 +63,9 @@ static const struct option_spec SPECS[] = {
      .value = "auto|xdp|xdp-generic|tcx|cgroup",
      .offset = AT(capture),
      .choices = AGENT_CAPTURE_MODES,
-     .help = "which hooks (default auto: the best one of each interface,\n"
-             "and the control groups)"},
+     .default_text = "auto",
+     .help = "which hooks; auto is the best one of each interface, and\n"
+             "the control groups"},
     {.name = "cgroup",
      .kind = OPTION_LIST,
      .value = "PATH",
@@ -77,27 +78,31 @@ static const struct option_spec SPECS[] = {
      .value = "N",
      .offset = AT(vxlan_port),
      .max = UINT16_MAX,
-     .help = "look into VXLAN on this UDP port, usually 4789 (default 0:\n"
-             "do not); for XDP and tcx on the node's own device"},
+     .default_text = "0",
+     .help = "look into VXLAN on this UDP port, usually 4789 (0: do not);\n"
+             "for XDP and tcx on the node's own device"},
     {.name = "syn-rate",
      .kind = OPTION_NUMBER,
      .value = "N",
      .offset = AT(syn_rate),
      .max = LIMITER_MAX,
      .help = "in a flood, record so many SYNs of one source in a second\n"
-             "and CPU (default 1000; 0: no limit); packets always pass"},
+             "and CPU (0: no limit); packets always pass",
+     .default_text = "1000"},
     {.name = "node-hops",
      .kind = OPTION_NUMBER,
      .value = "N",
      .offset = AT(node_hops),
      .max = NODE_HOPS_MAX,
      .help = "routers between the node's wire and its pods, not counted\n"
-             "as distance (default 1)"},
+             "as distance",
+     .default_text = "1"},
     {.name = "tracking",
      .kind = OPTION_CHOICE,
      .value = "auto|off",
      .offset = AT(tracking),
      .choices = TRACKING_WORDS,
+     .default_text = "auto",
      .help = "auto: verify SYNs by the kernel's own sockets where it can;\n"
              "off: as on a host that cannot, to try that out"},
     {.name = "captured-seconds",
@@ -106,28 +111,32 @@ static const struct option_spec SPECS[] = {
      .offset = AT(captured_seconds),
      .min = 1,
      .max = CAPTURED_SECONDS_MAX,
-     .help = "without tracking: how long a SYN is good (default 60)"},
+     .default_text = "60", /* as long as TIME_WAIT keeps a client from using its port again */
+     .help = "without tracking: how long a SYN is good"},
     {.name = "max-pending",
      .kind = OPTION_NUMBER,
      .value = "N",
      .offset = AT(max_pending),
      .min = 1024,
      .max = 1 << 24,
-     .help = "SYNs that wait for the end of their handshake (default 131072)"},
+     .default_text = "131072",
+     .help = "SYNs that wait for the end of their handshake"},
     {.name = "max-live",
      .kind = OPTION_NUMBER,
      .value = "N",
      .offset = AT(max_live),
      .min = 16,
      .max = 1 << 24,
-     .help = "connections that are kept (default 65536)"},
+     .default_text = "65536",
+     .help = "connections that are kept"},
     {.name = "pin-dir",
      .kind = OPTION_TEXT,
      .value = "DIR",
      .offset = AT(pin_dir),
      .check = option_check_path,
      .help = "where maps and links are pinned, a bpffs; mounted when it is\n"
-             "none (default " PIN_DIR_DEFAULT ")"},
+             "none",
+     .default_text = PIN_DIR_DEFAULT},
     {.name = "group",
      .kind = OPTION_TEXT,
      .value = "NAME|GID",
@@ -160,14 +169,6 @@ static const struct option_spec SPECS[] = {
 #undef AT
 
 const struct option_table AGENT_OPTIONS = {SPECS, OPTION_COUNT(SPECS)};
-const struct agent_options AGENT_DEFAULTS = {
-    .pin_dir = PIN_DIR_DEFAULT,
-    .max_pending = NODE_PENDING_DEFAULT,
-    .max_live = NODE_LIVE_DEFAULT,
-    .syn_rate = 1000,
-    .node_hops = 1,
-    .captured_seconds = 60, /* as long as TIME_WAIT keeps a client from using its port again */
-};
 
 /* --- settings --------------------------------------------------------------------------------- */
 

@@ -16,7 +16,6 @@ struct agent_options {
 };
 
 extern const struct option_table AGENT_OPTIONS;
-extern const struct agent_options AGENT_DEFAULTS;
 extern const char *const AGENT_CAPTURE_MODES[]; /* the names of enum node_mode */
 
 /* All zero before agent_settings_read(). */

@@ -109,9 +109,6 @@ static enum exit_status run_verb(const struct verb *verb, int argc, char **argv)
 
     if (!options)
         return cli_complain(STATUS_FAILURE, &(struct diag){.text = "out of memory"});
-    if (verb->defaults)
-        memcpy(options, verb->defaults, verb->options_size);
-
     r = options_parse(verb->options, argc, argv, options, &operands, &given, &diag);
     if (r == 0)
         r = check_operands(verb, &operands, &diag);

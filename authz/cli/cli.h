@@ -22,8 +22,7 @@ struct verb {
     const char *synopsis;    /* behind the verb's name */
     const char *description; /* paragraphs of --help, each line ends with a newline */
     const struct option_table *options;
-    size_t options_size;  /* of the struct that the table's offsets are into */
-    const void *defaults; /* such a struct; NULL: all zero */
+    size_t options_size; /* of the struct that the table's offsets are into */
     size_t operands_min, operands_max;
 
     /* Run with parsed options; `given` are those that the command line named (for --config).
@@ -34,8 +33,7 @@ struct verb {
 
 extern const struct verb VERB_AGENT, VERB_CLEANUP;
 extern const struct verb VERB_LOOKUP, VERB_WATCH;
-extern const struct verb VERB_SERVE, VERB_FINGERPRINT, VERB_VERSION, VERB_DOCTOR,
-    VERB_HEALTHCHECK;
+extern const struct verb VERB_SERVE, VERB_FINGERPRINT, VERB_VERSION, VERB_DOCTOR, VERB_HEALTHCHECK;
 
 int cli_main(int argc, char **argv);
 
@@ -50,7 +48,7 @@ extern const char *const OUTPUT_FORMATS[];
 #define OPTION_OUTPUT(type, field)                                                                 \
     {                                                                                              \
         .name = "output", .letter = 'o', .kind = OPTION_CHOICE, .value = "text|json",              \
-        .help = "how to print results (default text); JSON is one object per line",                \
+        .help = "how to print results; JSON is one object per line", .default_text = "text",       \
         .offset = offsetof(type, field), .choices = OUTPUT_FORMATS                                 \
     }
 

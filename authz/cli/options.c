@@ -9,7 +9,7 @@
 
 #include "num.h"
 
-enum { CANDIDATES_MAX = OPTIONS_MAX + 1, HELP_COLUMN = 30 };
+enum { CANDIDATES_MAX = OPTIONS_MAX + 1, HELP_COLUMN = 30, HELP_WIDTH = 56 };
 
 static int text_list_append(struct text_list *list, const char *item)
 {
@@ -164,6 +164,21 @@ void option_store(const struct option_spec *spec, const char *value, void *targe
     }
 }
 
+int options_set_defaults(const struct option_table *table, void *target)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        const struct option_spec *spec = &table->specs[i];
+
+        if (!spec->default_text)
+            continue;
+        if (spec->kind == OPTION_LIST &&
+            text_list_append(option_slot(spec, target), spec->default_text) < 0)
+            return -ENOMEM;
+        option_store(spec, spec->default_text, target);
+    }
+    return 0;
+}
+
 /* --- the command line ------------------------------------------------------------------------- */
 
 static int check_argument(const struct option_spec *spec, const char *value, struct diag *diag)
@@ -182,10 +197,11 @@ static int check_argument(const struct option_spec *spec, const char *value, str
 static int store_argument(const struct option_spec *spec, const char *value, bool is_second,
                           void *target, struct diag *diag)
 {
+    void *slot = option_slot(spec, target);
     int r;
 
     if (spec->kind == OPTION_FLAG) {
-        *(bool *)option_slot(spec, target) = true;
+        *(bool *)slot = true;
         return 0;
     }
     if (spec->kind == OPTION_TEXT && is_second)
@@ -193,10 +209,13 @@ static int store_argument(const struct option_spec *spec, const char *value, boo
     r = check_argument(spec, value, diag);
     if (r < 0)
         return r;
-    if (spec->kind == OPTION_LIST)
-        return text_list_append(option_slot(spec, target), value);
-    option_store(spec, value, target);
-    return 0;
+    if (spec->kind != OPTION_LIST) {
+        option_store(spec, value, target);
+        return 0;
+    }
+    if (!is_second)
+        ((struct text_list *)slot)->count = 0; /* the default */
+    return text_list_append(slot, value);
 }
 
 /* The value of an option: behind '=' or the next argument. `inline_value` NULL means there was no
@@ -256,10 +275,12 @@ int options_parse(const struct option_table *table, int argc, char **argv, void 
                   struct diag *diag)
 {
     bool options_ended = false;
-    int r;
+    int r = options_set_defaults(table, target);
 
     assert(table->count <= OPTIONS_MAX);
     *ret_given = (struct options_given){0};
+    if (r < 0)
+        return r;
 
     for (int i = 0; i < argc; i++) {
         const struct option_spec *spec = NULL;
@@ -302,35 +323,47 @@ void options_done(const struct option_table *table, void *target)
         }
 }
 
-static void print_option(const char *name, char letter, const char *value, const char *help,
-                         FILE *out)
+/* `default_text` stands behind the last line where there is room. */
+static void print_help_text(const char *help, const char *default_text, FILE *out)
 {
-    char left[80];
     const char *line = help;
 
-    (void)snprintf(left, sizeof(left), "  %c%c --%s%s%s", letter ? '-' : ' ', letter ? letter : ' ',
-                   name, value ? " " : "", value ? value : "");
+    for (;;) {
+        size_t length = strcspn(line, "\n");
+
+        (void)fprintf(out, "%.*s", (int)length, line);
+        if (!line[length]) {
+            if (default_text && length + strlen(default_text) > HELP_WIDTH)
+                (void)fprintf(out, "\n%*s(default %s)", HELP_COLUMN, "", default_text);
+            else if (default_text)
+                (void)fprintf(out, " (default %s)", default_text);
+            (void)fputc('\n', out);
+            return;
+        }
+        line += length + 1;
+        (void)fprintf(out, "\n%*s", HELP_COLUMN, "");
+    }
+}
+
+static void print_option(const struct option_spec *spec, FILE *out)
+{
+    char left[80];
+
+    (void)snprintf(left, sizeof(left), "  %c%c --%s%s%s", spec->letter ? '-' : ' ',
+                   spec->letter ? spec->letter : ' ', spec->name, spec->value ? " " : "",
+                   spec->value ? spec->value : "");
     if (strlen(left) < HELP_COLUMN)
         (void)fprintf(out, "%-*s", HELP_COLUMN, left);
     else
         (void)fprintf(out, "%s\n%*s", left, HELP_COLUMN, "");
-    for (;;) {
-        size_t length = strcspn(line, "\n");
-
-        (void)fprintf(out, "%.*s\n", (int)length, line);
-        if (!line[length])
-            return;
-        line += length + 1;
-        (void)fprintf(out, "%*s", HELP_COLUMN, "");
-    }
+    print_help_text(spec->help, spec->default_text, out);
 }
 
 void options_print_help(const struct option_table *table, FILE *out)
 {
-    for (size_t i = 0; i < table->count; i++) {
-        const struct option_spec *spec = &table->specs[i];
+    const struct option_spec help = {.name = "help", .letter = 'h', .help = "print this and exit"};
 
-        print_option(spec->name, spec->letter, spec->value, spec->help, out);
-    }
-    print_option("help", 'h', NULL, "print this and exit", out);
+    for (size_t i = 0; i < table->count; i++)
+        print_option(&table->specs[i], out);
+    print_option(&help, out);
 }

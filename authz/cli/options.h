@@ -39,6 +39,11 @@ struct option_spec {
     const char *const *choices; /* ends with NULL */
     uint64_t min, max;
 
+    /* What holds when nobody says otherwise, as it would be written: a value that passes the
+     * option's own checks (of a LIST its one item).  NULL: nothing, which is false for a flag, and
+     * the first choice for a CHOICE; `help` then says what comes of it. */
+    const char *default_text;
+
     /* TEXT and LIST: is the value (each comma-separated item of it, with `items`) a good one?  Says
      * only what is wrong with it, "expected a port"; which option, which item and where are said by
      * whoever calls.  Later stages need not look at the syntax again. */
@@ -62,9 +67,13 @@ struct options_given {
     uint64_t bits;
 };
 
-/* Parse argv[0..argc-1] (behind the verb) into `target`, which holds the defaults; what is not an
- * option goes to `ret_operands`.  Lists are allocated; options_done() frees them.  Returns 0; 1
- * when `--help` or `-h` was given; -EINVAL with a message ("--port 70000: expected ..."). */
+/* The defaults, into `target`, which is all zero.  Returns 0 or -ENOMEM. */
+int options_set_defaults(const struct option_table *table, void *target);
+
+/* Parse argv[0..argc-1] (behind the verb) into `target`, which is all zero and gets the defaults
+ * first; what is not an option goes to `ret_operands`.  Lists are allocated; options_done() frees
+ * them.  Returns 0; 1 when `--help` or `-h` was given; -EINVAL with a message ("--port 70000:
+ * expected ..."); -ENOMEM. */
 int options_parse(const struct option_table *table, int argc, char **argv, void *target,
                   struct text_list *ret_operands, struct options_given *ret_given,
                   struct diag *diag);

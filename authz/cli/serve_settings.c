@@ -12,8 +12,6 @@
 
 enum { THREADS_MAX = 64 };
 
-#define REDIRECT_PORT "15006" /* Istio's sidecar */
-
 static const char *const FAULTS[] = {
     [ON_FAULT_ERROR] = "error", [ON_FAULT_POLICY] = "policy", NULL};
 
@@ -83,7 +81,8 @@ static const struct option_spec SPECS[] = {
      .value = "DIR",
      .offset = AT(pin_dir),
      .check = option_check_path,
-     .help = "where the agent pins its maps (default " PIN_DIR_DEFAULT ")"},
+     .default_text = PIN_DIR_DEFAULT,
+     .help = "where the agent pins its maps"},
     {.name = "require-capture",
      .kind = OPTION_FLAG,
      .offset = AT(require_capture),
@@ -95,21 +94,24 @@ static const struct option_spec SPECS[] = {
      .offset = AT(on_fault),
      .choices = FAULTS,
      .help = "where capture cannot be read: answer a gRPC error, so\n"
-             "that Envoy's failure mode decides (the default), or let\n"
-             "the policy decide about `unavailable`"},
+             "that Envoy's failure mode decides, or let the policy\n"
+             "decide about `unavailable`",
+     .default_text = "error"},
     {.name = "redirect-port",
      .kind = OPTION_LIST,
      .value = "N[,N...]",
      .offset = AT(redirect_ports),
      .check = option_check_port,
      .items = true,
-     .help = "local ports that connections are REDIRECTed to (default 15006)"},
+     .default_text = OPTION_REDIRECT_PORT,
+     .help = "local ports that connections are REDIRECTed to"},
     {.name = "user",
      .kind = OPTION_TEXT,
      .value = "NAME|UID",
      .offset = AT(user),
      .check = option_check_user,
-     .help = "who to become when started as root (default nobody)"},
+     .default_text = "nobody",
+     .help = "who to become when started as root"},
     {.name = "admin",
      .kind = OPTION_TEXT,
      .value = "ADDR",
@@ -121,34 +123,37 @@ static const struct option_spec SPECS[] = {
      .kind = OPTION_TEXT,
      .value = "FILE|-",
      .offset = AT(log),
-     .help = "write the operational log there, opened again on SIGHUP\n"
-             "(default -, standard error)"},
+     .default_text = "-",
+     .help = "write the operational log there, opened again on SIGHUP;\n"
+             "- is standard error"},
     {.name = "threads",
      .kind = OPTION_NUMBER,
      .value = "N",
      .offset = AT(threads),
      .min = 1,
      .max = THREADS_MAX,
-     .help = "threads that answer calls (default 1)"},
+     .default_text = "1",
+     .help = "threads that answer calls"},
     {.name = "max-pending",
      .kind = OPTION_NUMBER,
      .value = "N",
      .offset = AT(max_pending),
      .min = 1024,
      .max = 1 << 24,
-     .help = "SYNs that wait for the end of their handshake (default 131072)"},
+     .help = "SYNs that wait for the end of their handshake (with\n"
+             "--attach; without this option 131072)"},
     {.name = "max-live",
      .kind = OPTION_NUMBER,
      .value = "N",
      .offset = AT(max_live),
      .min = 16,
      .max = 1 << 24,
-     .help = "connections that are kept (default 65536)"},
+     .help = "connections that are kept (with --attach; without this\n"
+             "option 65536)"},
 };
 #undef AT
 
 const struct option_table SERVE_OPTIONS = {SPECS, OPTION_COUNT(SPECS)};
-const struct serve_options SERVE_DEFAULTS = {.threads = 1, .pin_dir = PIN_DIR_DEFAULT};
 
 static enum serve_source source_of(const struct serve_options *options)
 {
@@ -186,22 +191,18 @@ static int read_source(struct serve_settings *settings, struct diag *diag)
 static int read_lists(struct serve_settings *settings)
 {
     const struct serve_options *options = settings->options;
-    const char *redirect_port = REDIRECT_PORT;
-    const struct text_list default_ports = {&redirect_port, 1};
     int r = port_list_append(&settings->ports, &options->ports, &settings->any_port);
 
     if (r == 0)
         r = prefix_list_append(&settings->prefixes, &options->prefixes);
     if (r < 0)
         return r;
-    return port_list_append(
-        &settings->redirect_ports,
-        options->redirect_ports.count ? &options->redirect_ports : &default_ports, NULL);
+    return port_list_append(&settings->redirect_ports, &options->redirect_ports, NULL);
 }
 
 static int read_user(struct serve_settings *settings, struct diag *diag)
 {
-    const char *user = settings->options->user ? settings->options->user : "nobody";
+    const char *user = settings->options->user;
     struct diag wrong = {0};
     int r = identity_parse(str_from(user), &settings->identity, &wrong);
 

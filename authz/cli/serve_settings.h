@@ -18,7 +18,6 @@ struct serve_options {
 };
 
 extern const struct option_table SERVE_OPTIONS;
-extern const struct serve_options SERVE_DEFAULTS;
 
 enum serve_source {
     SERVE_PINS = 0, /* of an agent */
@@ -35,7 +34,7 @@ struct serve_settings {
     struct identity identity;
     bool any_port;
     struct port_list ports;
-    struct port_list redirect_ports; /* never empty */
+    struct port_list redirect_ports;
     struct prefix_list prefixes;
     const char *pcap_file; /* of SERVE_PCAP */
 };

@@ -129,7 +129,7 @@ int serve_open_log(const struct serve_orders *orders, struct diag *diag)
 {
     const char *path = orders->options.log;
     struct diag wrong = {0};
-    int r = path && strcmp(path, "-") != 0 ? oplog_to_file(path, &wrong) : 0;
+    int r = strcmp(path, "-") != 0 ? oplog_to_file(path, &wrong) : 0;
 
     return r < 0 ? diag_set(diag, r, "--log %s", wrong.text) : 0;
 }

@@ -382,6 +382,5 @@ const struct verb VERB_AGENT = {
         "`synauthz cleanup` removes it.\n",
     .options = &AGENT_OPTIONS,
     .options_size = sizeof(struct agent_options),
-    .defaults = &AGENT_DEFAULTS,
     .run = run,
 };

@@ -10,15 +10,14 @@ struct cleanup_options {
     const char *pin_dir;
 };
 
-static const struct cleanup_options DEFAULTS = {.pin_dir = PIN_DIR_DEFAULT};
-
 static const struct option_spec SPECS[] = {
     {.name = "pin-dir",
      .kind = OPTION_TEXT,
      .value = "DIR",
      .offset = offsetof(struct cleanup_options, pin_dir),
      .check = option_check_path,
-     .help = "where the agent has pinned (default " PIN_DIR_DEFAULT ")"},
+     .default_text = PIN_DIR_DEFAULT,
+     .help = "where the agent has pinned"},
 };
 
 static enum exit_status run(void *options, const struct text_list *operands,
@@ -55,6 +54,5 @@ const struct verb VERB_CLEANUP = {
         "an empty bpffs stays), NET_ADMIN to remove clsact hooks, BPF before Linux 5.19.\n",
     .options = &(const struct option_table){SPECS, OPTION_COUNT(SPECS)},
     .options_size = sizeof(struct cleanup_options),
-    .defaults = &DEFAULTS,
     .run = run,
 };

@@ -18,13 +18,14 @@ static const struct option_spec SPECS[] = {
     {.name = "interface",
      .kind = OPTION_LIST,
      .value = "IFACE",
-     .help = "a device to look at, a name or a shell pattern; may be repeated (default: all that "
-             "are up, but for loopback)",
+     .help = "a device to look at, a name or a shell pattern; may be repeated\n"
+             "(default: all that are up, but for loopback)",
      .offset = offsetof(struct doctor_options, interfaces)},
     {.name = "pin-dir",
      .kind = OPTION_TEXT,
      .value = "DIR",
-     .help = "where the agent pins (default " PIN_DIR_DEFAULT ")",
+     .default_text = PIN_DIR_DEFAULT,
+     .help = "where the agent pins",
      .offset = offsetof(struct doctor_options, pin_dir)},
     OPTION_OUTPUT(struct doctor_options, output),
 };
@@ -61,6 +62,5 @@ const struct verb VERB_DOCTOR = {
         "unknown.  Exit status 0 when capture is possible, 4 when not.\n",
     .options = &(const struct option_table){SPECS, OPTION_COUNT(SPECS)},
     .options_size = sizeof(struct doctor_options),
-    .defaults = &(const struct doctor_options){.pin_dir = PIN_DIR_DEFAULT},
     .run = run,
 };

@@ -15,8 +15,6 @@ struct healthcheck_options {
     unsigned output;
 };
 
-static const struct healthcheck_options DEFAULTS = {.service = "", .timeout_s = 3};
-
 #define AT(field) offsetof(struct healthcheck_options, field)
 static const struct option_spec SPECS[] = {
     {.name = "service",
@@ -30,7 +28,8 @@ static const struct option_spec SPECS[] = {
      .offset = AT(timeout_s),
      .min = 1,
      .max = TIMEOUT_MAX_S,
-     .help = "to wait for the answer (default 3)"},
+     .default_text = "3",
+     .help = "to wait for the answer"},
     OPTION_OUTPUT(struct healthcheck_options, output),
 };
 #undef AT
@@ -69,7 +68,7 @@ static enum exit_status run(void *options, const struct text_list *operands,
     const struct healthcheck_options *given = options;
     const struct health_question question = {
         .address = operands->items[0],
-        .service = given->service,
+        .service = given->service ? given->service : "",
         .timeout_ms = (unsigned)given->timeout_s * MS_PER_S,
     };
     struct diag wrong = {0}, diag = {0};
@@ -100,7 +99,6 @@ const struct verb VERB_HEALTHCHECK = {
                    "in containers without a\nshell.\n",
     .options = &(const struct option_table){SPECS, OPTION_COUNT(SPECS)},
     .options_size = sizeof(struct healthcheck_options),
-    .defaults = &DEFAULTS,
     .operands_min = 1,
     .operands_max = 1,
     .run = run,

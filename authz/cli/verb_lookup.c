@@ -12,15 +12,11 @@
 #include "pin_reader.h"
 #include "sighting.h"
 
-#define REDIRECT_PORT "15006"
-
 struct lookup_options {
     const char *pin_dir;
     struct text_list redirect_ports, databases;
     unsigned output;
 };
-
-static const struct lookup_options DEFAULTS = {.pin_dir = PIN_DIR_DEFAULT};
 
 static const struct option_spec SPECS[] = {
     {.name = "pin-dir",
@@ -28,14 +24,16 @@ static const struct option_spec SPECS[] = {
      .value = "DIR",
      .offset = offsetof(struct lookup_options, pin_dir),
      .check = option_check_path,
-     .help = "where the agent has pinned (default " PIN_DIR_DEFAULT ")"},
+     .default_text = PIN_DIR_DEFAULT,
+     .help = "where the agent has pinned"},
     {.name = "redirect-port",
      .kind = OPTION_LIST,
      .value = "N[,N...]",
      .offset = offsetof(struct lookup_options, redirect_ports),
      .check = option_check_port,
      .items = true,
-     .help = "port of a transparent proxy's listener (default " REDIRECT_PORT ")"},
+     .default_text = OPTION_REDIRECT_PORT,
+     .help = "port of a transparent proxy's listener"},
     OPTION_DATABASES(struct lookup_options, databases),
     OPTION_OUTPUT(struct lookup_options, output),
 };
@@ -84,10 +82,7 @@ static int parse_operands(const struct text_list *operands, struct query *query,
 
 static int read_ports(struct query *query)
 {
-    const char *port = REDIRECT_PORT;
-    const struct text_list usual = {&port, 1}, *given = &query->options->redirect_ports;
-
-    return port_list_append(&query->redirect_ports, given->count ? given : &usual, NULL);
+    return port_list_append(&query->redirect_ports, &query->options->redirect_ports, NULL);
 }
 
 static int open_maps(struct query *query, struct diag *diag)
@@ -197,7 +192,6 @@ const struct verb VERB_LOOKUP = {
         "SYN was found; the line says why.\n",
     .options = &(const struct option_table){SPECS, OPTION_COUNT(SPECS)},
     .options_size = sizeof(struct lookup_options),
-    .defaults = &DEFAULTS,
     .operands_min = 1,
     .operands_max = 2,
     .run = run,

@@ -137,8 +137,7 @@ static void say_ready(struct serve *serve)
 
     (void)revision_of(serve, revision);
     oplog_info("ready, policy revision %s, user %u", revision, (unsigned)geteuid());
-    if (serve->orders.options.log && strcmp(serve->orders.options.log, "-") != 0 &&
-        serve->console_fd >= 0)
+    if (strcmp(serve->orders.options.log, "-") != 0 && serve->console_fd >= 0)
         (void)dprintf(serve->console_fd, "synauthz: ready, the log is %s\n",
                       serve->orders.options.log);
     closep(&serve->console_fd);
@@ -202,6 +201,5 @@ const struct verb VERB_SERVE = {
         "nothing, and what takes a restart is named.\n",
     .options = &SERVE_OPTIONS,
     .options_size = sizeof(struct serve_options),
-    .defaults = &SERVE_DEFAULTS,
     .run = run,
 };

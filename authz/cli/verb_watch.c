@@ -23,15 +23,14 @@ struct watch_options {
     unsigned output;
 };
 
-static const struct watch_options DEFAULTS = {.pin_dir = PIN_DIR_DEFAULT};
-
 static const struct option_spec SPECS[] = {
     {.name = "pin-dir",
      .kind = OPTION_TEXT,
      .value = "DIR",
      .offset = offsetof(struct watch_options, pin_dir),
      .check = option_check_path,
-     .help = "where the agent has pinned (default " PIN_DIR_DEFAULT ")"},
+     .default_text = PIN_DIR_DEFAULT,
+     .help = "where the agent has pinned"},
     {.name = "count",
      .kind = OPTION_NUMBER,
      .value = "N",
@@ -135,6 +134,5 @@ const struct verb VERB_WATCH = {
         "kernel side writes events only while there is one.\n",
     .options = &(const struct option_table){SPECS, OPTION_COUNT(SPECS)},
     .options_size = sizeof(struct watch_options),
-    .defaults = &DEFAULTS,
     .run = run,
 };

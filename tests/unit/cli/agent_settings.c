@@ -27,7 +27,7 @@ static int read_line(struct run *run, const char *line)
 {
     int r;
 
-    *run = (struct run){.line = strdup(line), .options = AGENT_DEFAULTS};
+    *run = (struct run){.line = strdup(line)};
     for (char *word = strtok(run->line, " "); word; word = strtok(NULL, " "))
         run->argv[run->argc++] = word;
     r = options_parse(&AGENT_OPTIONS, run->argc, run->argv, &run->options, &run->operands,

@@ -23,6 +23,22 @@ static const struct option_spec *next_option(const struct config_section **secti
     return (*section)->name ? &(*section)->options->specs[(*index)++] : NULL;
 }
 
+static bool is_ranged(const struct option_spec *spec)
+{
+    return spec->kind == OPTION_NUMBER || spec->kind == OPTION_DURATION ||
+           spec->kind == OPTION_SIZE;
+}
+
+static void assert_default_is_a_value(const struct option_spec *spec)
+{
+    struct diag diag = {0};
+    struct str item;
+
+    if (option_check(spec, str_from(spec->default_text), &item, &diag) < 0)
+        fail_msg("--%s %s: %s", spec->name, spec->default_text, diag.text);
+    assert_null(strstr(spec->help, "(default")); /* --help says it of itself */
+}
+
 static void each_option_says_what_it_is(void **state)
 {
     const struct config_section *section = CONFIG_SECTIONS;
@@ -35,7 +51,9 @@ static void each_option_says_what_it_is(void **state)
         assert_true(spec->name[0] && spec->help && spec->help[0]);
         assert_int_equal(spec->kind == OPTION_FLAG, spec->value == NULL);
         assert_int_equal(spec->kind == OPTION_CHOICE, spec->choices != NULL);
-        assert_true(spec->kind != OPTION_NUMBER || spec->min < spec->max);
+        assert_true(!is_ranged(spec) || spec->min < spec->max);
+        if (spec->default_text)
+            assert_default_is_a_value(spec);
         assert_true(!spec->items || (spec->check && spec->kind == OPTION_LIST));
         for (const char *c = spec->name; *c; c++)
             assert_true((*c >= 'a' && *c <= 'z') || *c == '-');
@@ -61,6 +79,22 @@ static void options_of_one_name_are_of_one_kind(void **state)
         }
 }
 
+/* What is secret is in files of its own: the command line is anybody's to read in /proc, and what
+ * --print-config and /config show may go into a ticket. */
+static void secrets_are_named_not_given(void **state)
+{
+    static const char *const SECRETS[] = {"key", "secret", "password", "token", "certificate"};
+    const struct config_section *section = CONFIG_SECTIONS;
+    const struct option_spec *spec;
+    size_t index = 0;
+
+    (void)state;
+    while ((spec = next_option(&section, &index)))
+        for (size_t i = 0; i < sizeof(SECRETS) / sizeof(SECRETS[0]); i++)
+            if (strstr(spec->name, SECRETS[i]) && (!spec->value || !strstr(spec->value, "FILE")))
+                fail_msg("--%s takes no FILE", spec->name);
+}
+
 /* Loads a file while one allocation fails.  Returns false when there are not so many. */
 static bool load_without_memory(size_t number, bool stays)
 {
@@ -71,7 +105,7 @@ static bool load_without_memory(size_t number, bool stays)
                                "  port: 80,443\n"
                                "  max-live: 500\n"
                                "serve: {redirect-port: [15006]}\n";
-    struct agent_options target = AGENT_DEFAULTS;
+    struct agent_options target = {0};
     const struct options_given none = {0};
     struct config_file *file = NULL;
     struct diag diag = {0};
@@ -108,6 +142,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_option_says_what_it_is),
         cmocka_unit_test(options_of_one_name_are_of_one_kind),
+        cmocka_unit_test(secrets_are_named_not_given),
         cmocka_unit_test(each_allocation_of_a_load_may_fail),
     };
 

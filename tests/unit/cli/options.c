@@ -36,7 +36,12 @@ struct target {
 #define AT(field) offsetof(struct target, field)
 static const struct option_spec SPECS[] = {
     {.name = "verbose", .kind = OPTION_FLAG, .help = "say more", .offset = AT(verbose)},
-    {.name = "file", .kind = OPTION_TEXT, .value = "FILE", .help = "a file", .offset = AT(file)},
+    {.name = "file",
+     .kind = OPTION_TEXT,
+     .value = "FILE",
+     .help = "a file",
+     .offset = AT(file),
+     .default_text = "/dev/null"},
     {.name = "port",
      .kind = OPTION_LIST,
      .value = "N[,N...]",
@@ -54,11 +59,13 @@ static const struct option_spec SPECS[] = {
      .help = "each item is checked",
      .offset = AT(checked_ports),
      .check = check_port,
-     .items = true},
+     .items = true,
+     .default_text = "80,443"},
     {.name = "threads",
      .kind = OPTION_NUMBER,
      .value = "N",
      .help = "one line\nand another",
+     .default_text = "2",
      .offset = AT(threads),
      .min = 1,
      .max = 8},
@@ -66,6 +73,7 @@ static const struct option_spec SPECS[] = {
      .kind = OPTION_DURATION,
      .value = "DURATION",
      .help = "how long",
+     .default_text = "5s",
      .offset = AT(timeout_ms),
      .min = 10,
      .max = 60000},
@@ -81,6 +89,7 @@ static const struct option_spec SPECS[] = {
      .value = "text|json",
      .help = "format",
      .offset = AT(output),
+     .default_text = "json",
      .choices = FORMATS},
 };
 #undef AT
@@ -120,10 +129,10 @@ static void values_come_behind_equals_or_as_the_next_argument(void **state)
     struct run run;
 
     (void)state;
-    assert_int_equal(parse(&run, "--file=a --threads 3 -o json --verbose"), 0);
+    assert_int_equal(parse(&run, "--file=a --threads 3 -o text --verbose"), 0);
     assert_string_equal(run.target.file, "a");
     assert_int_equal(run.target.threads, 3);
-    assert_int_equal(run.target.output, 1);
+    assert_int_equal(run.target.output, 0);
     assert_true(run.target.verbose);
     done(&run);
     assert_int_equal(parse(&run, "--timeout 200ms --limit=1536KiB"), 0);
@@ -226,17 +235,27 @@ static void what_the_command_line_named_is_known(void **state)
     done(&run);
 }
 
-static void a_default_text_is_replaced_once(void **state)
+static void defaults_hold_until_something_else_is_said(void **state)
 {
-    char *first[] = {(char[]){"--file"}, (char[]){"a"}};
-    struct target target = {.file = "default"};
-    struct text_list operands = {0};
-    struct options_given given;
-    struct diag diag = {0};
+    struct run run;
 
     (void)state;
-    assert_int_equal(options_parse(&TABLE, 2, first, &target, &operands, &given, &diag), 0);
-    assert_string_equal(target.file, "a");
+    assert_int_equal(parse(&run, ""), 0);
+    assert_string_equal(run.target.file, "/dev/null");
+    assert_int_equal(run.target.threads, 2);
+    assert_int_equal(run.target.timeout_ms, 5000);
+    assert_int_equal(run.target.output, 1);
+    assert_int_equal(run.target.checked_ports.count, 1);
+    assert_string_equal(run.target.checked_ports.items[0], "80,443");
+    assert_int_equal(run.target.ports.count, 0);
+    assert_int_equal(run.given.bits, 0);
+    done(&run);
+    assert_int_equal(parse(&run, "--file a --threads 3 --web-port 443 --web-port 80"), 0);
+    assert_string_equal(run.target.file, "a");
+    assert_int_equal(run.target.threads, 3);
+    assert_int_equal(run.target.checked_ports.count, 2); /* the default is none of them */
+    assert_string_equal(run.target.checked_ports.items[0], "443");
+    done(&run);
 }
 
 static void help_lists_every_option_with_its_value(void **state)
@@ -251,7 +270,7 @@ static void help_lists_every_option_with_its_value(void **state)
     for (size_t i = 0; i < TABLE.count; i++)
         assert_non_null(strstr(text, TABLE.specs[i].name));
     assert_non_null(strstr(text, "--threads N"));
-    assert_non_null(strstr(text, "\n                              and another\n"));
+    assert_non_null(strstr(text, "\n                              and another (default 2)\n"));
     assert_non_null(strstr(text, "-h --help"));
     free(text);
 }
@@ -265,7 +284,7 @@ int main(void)
         cmocka_unit_test(wrong_command_lines_say_what_is_wrong),
         cmocka_unit_test(a_check_that_fails_without_a_message_is_passed_on),
         cmocka_unit_test(what_the_command_line_named_is_known),
-        cmocka_unit_test(a_default_text_is_replaced_once),
+        cmocka_unit_test(defaults_hold_until_something_else_is_said),
         cmocka_unit_test(help_lists_every_option_with_its_value),
     };
 

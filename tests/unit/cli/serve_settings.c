@@ -27,7 +27,7 @@ static int read_line(struct run *run, const char *line)
 {
     int r;
 
-    *run = (struct run){.line = strdup(line), .options = SERVE_DEFAULTS};
+    *run = (struct run){.line = strdup(line)};
     for (char *word = strtok(run->line, " "); word; word = strtok(NULL, " "))
         run->argv[run->argc++] = word;
     r = options_parse(&SERVE_OPTIONS, run->argc, run->argv, &run->options, &run->operands,
@@ -134,7 +134,7 @@ static void wrong_values_are_refused_with_their_option(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
-        struct serve_options options = SERVE_DEFAULTS;
+        struct serve_options options = {0};
         char line[128], *argv[] = {line, NULL};
         struct text_list operands = {0};
         struct options_given given;
@@ -173,12 +173,19 @@ static void begin(struct config_run *run)
 {
     int fd;
 
-    *run = (struct config_run){.command_line = SERVE_DEFAULTS,
-                               .path = "/tmp/synauthz-serve-config-XXXXXX"};
+    *run = (struct config_run){.path = "/tmp/synauthz-serve-config-XXXXXX"};
+    assert_int_equal(options_set_defaults(&SERVE_OPTIONS, &run->command_line), 0);
     fd = mkstemp(run->path);
     assert_true(fd >= 0);
     (void)close(fd);
     run->command_line.config = run->path;
+}
+
+static void end(struct config_run *run)
+{
+    serve_orders_done(&run->orders);
+    options_done(&SERVE_OPTIONS, &run->command_line);
+    (void)unlink(run->path);
 }
 
 static enum exit_status read_config(struct config_run *run, const char *text)
@@ -210,8 +217,7 @@ static void a_file_says_what_the_command_line_does_not(void **state)
     assert_int_equal(run.orders.options.on_fault, 1);
     assert_true(run.orders.options.require_capture);
     assert_int_equal(run.orders.settings.source, SERVE_PINS);
-    serve_orders_done(&run.orders);
-    (void)unlink(run.path);
+    end(&run);
 }
 
 static void a_wrong_file_is_an_invalid_configuration(void **state)
@@ -233,7 +239,7 @@ static void a_wrong_file_is_an_invalid_configuration(void **state)
         assert_non_null(strstr(run.diag.text, ROWS[i].message));
         serve_orders_done(&run.orders);
     }
-    (void)unlink(run.path);
+    end(&run);
 }
 
 static void what_takes_a_restart_is_named(void **state)
@@ -260,11 +266,9 @@ static void what_takes_a_restart_is_named(void **state)
         assert_int_equal(read_config(&later, ROWS[i].text), STATUS_OK);
         assert_string_equal(serve_orders_frozen(&run.orders, &later.orders, names, sizeof(names)),
                             ROWS[i].names);
-        serve_orders_done(&later.orders);
-        (void)unlink(later.path);
+        end(&later);
     }
-    serve_orders_done(&run.orders);
-    (void)unlink(run.path);
+    end(&run);
 }
 
 static void wrong_command_lines_say_what_to_give(void **state)
