@@ -209,7 +209,7 @@ def source_licence(tree):
 
 @check(SOURCE_CHECKS, "user space loads the objects inside the binary, as they were built, and no others")
 def source_loader(tree):
-    files = [(path, without_comments(text)) for path, text in tree.items() if path.startswith(("authz/", "bpf/host/"))]
+    files = [(path, without_comments(text)) for path, text in tree.items() if path.startswith(("authz/", "bpf/host/", "bpf/node/", "bpf/probe/", "bpf/reader/"))]
     loads = r"bpf_object__open|bpf_prog_load|bpf_load_program|BPF_PROG_LOAD|bpf_linker__|libbpf_register_prog_handler"
     alters = r"bpf_program__set_(insns|type|expected_attach_type|attach_target)"
     yield from matches(files, rf"\b({loads}|{alters})\w*", "only the embedded objects are loaded, unaltered")

@@ -98,7 +98,7 @@ def licence_of(path):
         kernel = "GPL-2.0-only OR BSD-2-Clause"  # what the kernel loads, and what it shares with us
         of_kernel = path.startswith(("bpf/prog/", "bpf/shared/", "bench/packet_floor")) or path.endswith(".bpf.c")
         licence = kernel if of_kernel else "Apache-2.0"
-        either = f"({licence}|{kernel})" if path.startswith(("bpf/host/", "tests/kernel/")) else licence
+        either = f"({licence}|{kernel})" if path.startswith(("bpf/", "tests/kernel/")) else licence
         return rf"/\* SPDX-License-Identifier: {either} \*/"
     if path.endswith(".proto"):
         return r"(//|/\*) SPDX-License-Identifier: Apache-2\.0( \*/)?"
@@ -155,7 +155,7 @@ def bpf_licence(tree):
 
 @check("no goto in user space", {"authz/a/x.c": "        goto out;\n"})
 def no_goto(tree):
-    return lines_matching(tree, r"^\s+goto \w+;", r"^(authz|bpf/host|tests)/.*\.[ch]$")
+    return lines_matching(tree, r"^\s+goto \w+;", r"^(authz|bpf/(host|node|probe|reader)|tests)/.*\.[ch]$")
 
 
 @check("numbers are read by num.h", {"authz/a/x.c": "n = atoi(text);\n"})
@@ -194,7 +194,7 @@ def mirrored_tests(tree):
         match = re.fullmatch(r"tests/unit/(\w+)/(\w+)\.c", path)
         if match:
             layer, stem = match.groups()
-            folder = "bpf/host" if layer == "bpf_host" else f"authz/{layer}"
+            folder = layer.replace("_", "/", 1) if layer.startswith("bpf_") else f"authz/{layer}"
             if not any(f"{folder}/{stem}.{kind}" in tree for kind in "ch"):
                 yield f"{path}: there is no {folder}/{stem}.[ch]"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The operational log: what the operator should know, a line for each event, on standard error.
  *
- * Only cli, server and bpf/host write to it, once per event.  A line is written by one write(), so
+ * Only cli, server and the rooms of bpf/ write to it, once per event.  A line is written by one write(), so
  * lines of several threads do not mix.  The text is cut at 1,000 bytes and holds no control
  * characters.  Where standard error is a file that is appended to, a line begins with the time:
  * there nobody else would say it. */

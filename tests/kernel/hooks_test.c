@@ -17,12 +17,12 @@
 
 #include <cmocka.h>
 
+#include "cgroup2.h"
 #include "clsact.h"
 #include "hook_pin.h"
 #include "hooks.h"
 #include "node_private.h"
 #include "objects.h"
-#include "probe.h"
 #include "stand.h"
 
 static const enum object OBJECT_OF[NODE_HOOK_COUNT_] = {
@@ -44,13 +44,13 @@ static void scene_make(struct scene *ret_scene)
     const struct map_sizes sizes = {16, 16, 16};
     struct diag diag = {.text = ""};
     struct stat found;
-    char root[256];
+    char root[CGROUP2_PATH_MAX];
 
     stage_make(&ret_scene->stage);
     capture_maps_init(&ret_scene->maps);
     if (objects_make_maps(&sizes, &ret_scene->maps, &diag) < 0)
         fail_msg("%s", diag.text);
-    assert_int_equal(probe_cgroup2(root), 0);
+    assert_int_equal(cgroup2_find(root), 0);
     (void)snprintf(ret_scene->cgroup, sizeof(ret_scene->cgroup), "%s/synauthz-hooks-%d", root,
                    (int)getpid());
     assert_int_equal(mkdir(ret_scene->cgroup, 0755), 0);

@@ -18,8 +18,8 @@
 
 #include <cmocka.h>
 
+#include "cgroup2.h"
 #include "node_private.h"
-#include "probe.h"
 #include "stand.h"
 
 static void assert_contains(const char *text, const char *words)
@@ -36,9 +36,9 @@ struct group {
 
 static void group_make(struct group *ret_group)
 {
-    char root[256];
+    char root[CGROUP2_PATH_MAX];
 
-    assert_int_equal(probe_cgroup2(root), 0);
+    assert_int_equal(cgroup2_find(root), 0);
     (void)snprintf(ret_group->path, sizeof(ret_group->path), "%s/synauthz-test-%d", root,
                    (int)getpid());
     assert_int_equal(mkdir(ret_group->path, 0755), 0);

@@ -19,9 +19,9 @@
 
 #include <cmocka.h>
 
+#include "cgroup2.h"
 #include "cleanup.h"
 #include "node_private.h"
-#include "probe.h"
 #include "stand.h"
 
 static void assert_contains(const char *text, const char *words)
@@ -352,14 +352,14 @@ static void pins_that_cannot_come_again_make_it_not_ready(void **state)
 
 static void a_control_group_that_is_replaced_is_said_once(void **state)
 {
-    char root[256], path[300];
+    char root[CGROUP2_PATH_MAX], path[300];
     const char *const paths[] = {path};
     struct stand stand;
     struct node_config config;
     struct said said;
 
     (void)state;
-    assert_int_equal(probe_cgroup2(root), 0);
+    assert_int_equal(cgroup2_find(root), 0);
     (void)snprintf(path, sizeof(path), "%s/synauthz-start-%d", root, (int)getpid());
     assert_int_equal(mkdir(path, 0755), 0);
     stand_make(&stand);

@@ -10,9 +10,9 @@
 #include <sys/vfs.h>
 
 #include "cleanup.h"
+#include "cgroup2.h"
 #include "node_private.h"
 #include "oplog.h"
-#include "probe.h"
 
 /* The devices that there are now. */
 struct present {
@@ -142,9 +142,9 @@ static void want_cgroup(struct node *node, const char *path)
 static void want_cgroups(struct node *node)
 {
     const struct node_config *config = &node->settings.config;
-    char root[256];
+    char root[CGROUP2_PATH_MAX];
 
-    node->host.has_cgroup2 = probe_cgroup2(root) == 0;
+    node->host.has_cgroup2 = cgroup2_find(root) == 0;
     if (config->mode != NODE_AUTO && config->mode != NODE_CGROUP)
         return;
     for (size_t i = 0; i < config->cgroup_count; i++)

@@ -42,9 +42,10 @@ static void check_unprivileged_bpf(struct probe_report *report)
         probe_add(report, "unprivileged_bpf_disabled", PROBE_UNKNOWN, "cannot be read: %s",
                   strerror(-r));
     else if (strcmp(value, "0") == 0)
-        probe_add(report, "unprivileged_bpf_disabled", PROBE_YES,
-                  "0: anybody may load simple programs, and who reads the maps can write them by one; "
-                  "nothing here needs that: sysctl kernel.unprivileged_bpf_disabled=2");
+        probe_add(
+            report, "unprivileged_bpf_disabled", PROBE_YES,
+            "0: anybody may load simple programs, and who reads the maps can write them by one; "
+            "nothing here needs that: sysctl kernel.unprivileged_bpf_disabled=2");
     else
         probe_add(report, "unprivileged_bpf_disabled", PROBE_YES,
                   "%s: only the privileged may load programs, as it should be", value);

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cgroup2.h"
 #include "choose.h"
 #include "diag.h"
 #include "node.h"
@@ -23,7 +24,6 @@ enum {
     PROBE_CHECKS_MAX = 96,
     PROBE_DEVICES_MAX = 64,
     PROBE_ID_MAX = 32,
-    PROBE_PATH_MAX = 256,
 };
 
 /* One thing that was looked at. */
@@ -59,7 +59,7 @@ struct probe_report {
     struct probe_try hooks[NODE_HOOK_COUNT_]; /* XDP in a driver: as above it */
     struct probe_try tracking;
     bool has_btf;
-    char cgroup2_path[PROBE_PATH_MAX]; /* empty: not mounted where we can see it */
+    char cgroup2_path[CGROUP2_PATH_MAX]; /* empty: not mounted where we can see it */
 
     struct probe_device devices[PROBE_DEVICES_MAX];
     size_t device_count;
@@ -86,10 +86,6 @@ struct probe_check *probe_find(struct probe_report *report, const char *id);
 /* The report as choose.h wants it; only what is known to be impossible counts as refused. */
 void probe_choose_host(const struct probe_report *report, struct choose_host *ret_host);
 void probe_choose_device(const struct probe_device *device, struct choose_device *ret_device);
-
-/* Where cgroup2 is mounted, by /proc/self/mountinfo; of several places the one that reaches highest
- * (in a container: the host's, if it was given to it).  Returns 0 with a path, or -ENOENT. */
-int probe_cgroup2(char ret_path[PROBE_PATH_MAX]);
 
 /* May this thread call bpf() at all?  Before Linux 5.19 nobody may without CAP_BPF where
  * unprivileged_bpf_disabled is set; seccomp or a security module may refuse it, too.  Found out by
