@@ -61,6 +61,12 @@ static bool is_live(void *context, char why[ADMIN_WHY_MAX])
 /* There is a policy from the start on, and listeners answer as long as the threads turn. */
 static bool is_ready(void *context, char why[ADMIN_WHY_MAX])
 {
+    const struct serve_metrics *metrics = context;
+
+    if (atomic_load(&metrics->is_draining)) {
+        (void)snprintf(why, ADMIN_WHY_MAX, "draining: the server was told to end");
+        return false;
+    }
     return is_live(context, why) && serve_has_capture(context, why);
 }
 

@@ -24,6 +24,7 @@ struct serve_metrics {
 
     /* Written by serve's loop, read by the admin thread. */
     struct beat loop;
+    atomic_bool is_draining;
     atomic_uint_fast64_t policy_reloads[2], config_reloads[2]; /* failed, succeeded */
 
     uint64_t map_read_failures; /* the admin thread's */

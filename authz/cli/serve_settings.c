@@ -10,7 +10,7 @@
 #include "options_changed.h"
 #include "pin_reader.h"
 
-enum { THREADS_MAX = 64 };
+enum { THREADS_MAX = 64, DRAIN_MS_MAX = 3600000 };
 
 static const char *const FAULTS[] = {
     [ON_FAULT_ERROR] = "error", [ON_FAULT_POLICY] = "policy", NULL};
@@ -134,6 +134,22 @@ static const struct option_spec SPECS[] = {
      .max = THREADS_MAX,
      .default_text = "1",
      .help = "threads that answer calls"},
+    {.name = "drain-delay",
+     .kind = OPTION_DURATION,
+     .value = "DURATION",
+     .offset = AT(drain_delay_ms),
+     .max = DRAIN_MS_MAX,
+     .default_text = "0",
+     .help = "on SIGTERM, answer on for so long while health says\n"
+             "NOT_SERVING, so that clients go elsewhere first; none is\n"
+             "needed where the next server has taken over a unix socket"},
+    {.name = "drain-timeout",
+     .kind = OPTION_DURATION,
+     .value = "DURATION",
+     .offset = AT(drain_timeout_ms),
+     .max = DRAIN_MS_MAX,
+     .default_text = "2s",
+     .help = "then let calls in flight end, for so long"},
     {.name = "max-pending",
      .kind = OPTION_NUMBER,
      .value = "N",

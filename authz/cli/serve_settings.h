@@ -13,6 +13,7 @@ struct serve_options {
     const char *policy, *source, *pin_dir, *user, *config, *admin, *log;
     struct text_list listen, attach, ports, prefixes, redirect_ports;
     uint64_t threads, max_pending, max_live;
+    uint64_t drain_delay_ms, drain_timeout_ms;
     unsigned on_fault; /* enum on_fault */
     bool require_capture;
 };

@@ -22,13 +22,11 @@
 #include "probe.h"
 #include "signals.h"
 
-enum { DRAIN_MS = 2000 };
-
 void serve_done(struct serve *serve)
 {
     admin_stopp(&serve->admin); /* its pages look at all that follows */
     if (serve->server)
-        server_stop(serve->server, DRAIN_MS);
+        server_stop(serve->server, (unsigned)serve->orders.options.drain_timeout_ms);
     policy_store_freep(&serve->store);
     syn_source_freep(&serve->source);
     closep(&serve->admin_listener.fd);

@@ -130,6 +130,21 @@ static void run_until_told(struct serve *serve)
     signals_let_end();
 }
 
+/* Whoever looks at health is told first; until the delay is over everybody is answered as ever. */
+static void drain(struct serve *serve)
+{
+    const uint64_t end_ms = beat_clock_ms() + serve->orders.options.drain_delay_ms;
+
+    atomic_store(&serve->metrics.is_draining, true);
+    server_set_serving(serve->server, false);
+    for (uint64_t now_ms; (now_ms = beat_clock_ms()) < end_ms;) {
+        const uint64_t rest_ms = end_ms - now_ms;
+
+        beat_now(&serve->metrics.loop);
+        (void)poll(NULL, 0, rest_ms < BEAT_EVERY_MS ? (int)rest_ms : BEAT_EVERY_MS);
+    }
+}
+
 /* Also where the program was started from, when there is a log elsewhere. */
 static void say_ready(struct serve *serve)
 {
@@ -170,6 +185,7 @@ static enum exit_status run(void *options, const struct text_list *operands,
     follow_capture(&serve);
     say_ready(&serve);
     run_until_told(&serve);
+    drain(&serve);
     return STATUS_OK;
 }
 
@@ -196,9 +212,9 @@ const struct verb VERB_SERVE = {
         "\n"
         "Started as root it becomes --user for good; policy, log and configuration are opened as\n"
         "that user.  It is ready when it says so on standard error (and to $NOTIFY_SOCKET).\n"
-        "SIGTERM ends it after the calls in flight, a second one at once.  SIGHUP opens the log\n"
-        "again and reads the configuration and the policy again; what has an error changes\n"
-        "nothing, and what takes a restart is named.\n",
+        "SIGTERM ends it after --drain-delay and the calls in flight, a second one at once.\n"
+        "SIGHUP opens the log again and reads the configuration and the policy again; what has an\n"
+        "error changes nothing, and what takes a restart is named.\n",
     .options = &SERVE_OPTIONS,
     .options_size = sizeof(struct serve_options),
     .run = run,

@@ -76,9 +76,9 @@ static bool is_passing(int error)
 }
 
 /* Returns false when the thread must rest. */
-static bool accept_some(struct acceptor *acceptor, const struct listener *listener)
+static bool accept_some(struct acceptor *acceptor, const struct listener *listener, unsigned limit)
 {
-    for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
+    for (unsigned i = 0; i < limit; i++) {
         int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         int error = errno;
 
@@ -102,11 +102,18 @@ static void accept_all(struct acceptor *acceptor)
     for (size_t i = 0; i < acceptor->config.listener_count; i++) {
         short events = acceptor->polls[i + 1].revents;
 
-        if (events && !accept_some(acceptor, &acceptor->config.listeners[i])) {
+        if (events && !accept_some(acceptor, &acceptor->config.listeners[i], ACCEPTS_PER_TURN)) {
             (void)poll(acceptor->polls, 1, REST_MS); /* ends early when it is time to stop */
             return;
         }
     }
+}
+
+/* Who connected before it was time to stop is answered, or told to go elsewhere, and not reset. */
+static void accept_rest(struct acceptor *acceptor)
+{
+    for (size_t i = 0; i < acceptor->config.listener_count; i++)
+        (void)accept_some(acceptor, &acceptor->config.listeners[i], SOMAXCONN);
 }
 
 static void *run(void *context)
@@ -119,6 +126,7 @@ static void *run(void *context)
         if (poll(acceptor->polls, acceptor->config.listener_count + 1, BEAT_EVERY_MS) > 0)
             accept_all(acceptor);
     }
+    accept_rest(acceptor);
     return NULL;
 }
 

@@ -36,7 +36,7 @@ uint64_t acceptor_refused(const struct acceptor *acceptor);
 /* Since the thread was last around its loop, which it is at least once a second. */
 uint64_t acceptor_silence_ms(const struct acceptor *acceptor);
 
-/* Ends and joins the thread; NULL is fine. */
+/* Ends and joins the thread, which takes what waits in the backlogs first; NULL is fine. */
 void acceptor_stopp(struct acceptor **acceptor);
 
 #endif

@@ -121,6 +121,17 @@ static void pins_that_are_not_there_are_capture_absent(void **state)
     assert_false(serve_has_capture(&f->metrics, why));
 }
 
+static void told_to_end_it_is_live_but_not_ready(void **state)
+{
+    struct fixture *f = *state;
+    char why[ADMIN_WHY_MAX] = "";
+
+    atomic_store(&f->metrics.is_draining, true);
+    assert_true(f->pages.is_live(f->pages.context, why));
+    assert_false(f->pages.is_ready(f->pages.context, why));
+    assert_string_equal(why, "draining: the server was told to end");
+}
+
 static void a_loop_that_has_not_come_round_is_not_live(void **state)
 {
     struct fixture *f = *state;
@@ -184,6 +195,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         METRICS_TEST(without_pins_to_wait_for_it_is_ready),
         METRICS_TEST(pins_that_are_not_there_are_capture_absent),
+        METRICS_TEST(told_to_end_it_is_live_but_not_ready),
         METRICS_TEST(a_loop_that_has_not_come_round_is_not_live),
         METRICS_TEST(a_page_has_what_can_be_counted_from_the_start),
         METRICS_TEST(of_pins_that_are_not_there_only_that_is_said),

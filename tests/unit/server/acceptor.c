@@ -153,12 +153,43 @@ static void without_descriptors_it_rests_and_goes_on(void **state)
     listener_done(&listener);
 }
 
+static void on_slow_connection(void *context, int fd, bool is_tcp)
+{
+    (void)usleep(1000);
+    on_connection(context, fd, is_tcp);
+    (void)close(fd);
+}
+
+/* More than it takes in a turn, and faster than it takes them. */
+static void who_connected_before_the_end_is_taken(void **state)
+{
+    enum { CLIENTS = 200 };
+    struct listener listener = open_listener();
+    const struct acceptor_config config = {.listeners = &listener,
+                                           .listener_count = 1,
+                                           .descriptor_limit = 1000,
+                                           .on_connection = on_slow_connection};
+    struct acceptor *acceptor;
+    int clients[CLIENTS];
+
+    (void)state;
+    assert_int_equal(acceptor_start(&config, &acceptor), 0);
+    for (unsigned i = 0; i < CLIENTS; i++)
+        clients[i] = connect_once();
+    acceptor_stopp(&acceptor);
+    assert_int_equal(atomic_load(&connections), CLIENTS);
+    for (unsigned i = 0; i < CLIENTS; i++)
+        (void)close(clients[i]);
+    listener_done(&listener);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(connections_are_handed_over_ready),
         cmocka_unit_test(beyond_the_limit_they_are_closed),
         cmocka_unit_test(without_descriptors_it_rests_and_goes_on),
+        cmocka_unit_test(who_connected_before_the_end_is_taken),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
