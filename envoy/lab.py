@@ -299,13 +299,14 @@ class Lab:
             "upstream", sys.executable, "-u", os.path.join(HERE, "upstream.py"), str(UPSTREAM_PORT)
         ).wait_for("listening")
 
-    def start_envoy(self, more="", port=PORT):
-        """Envoy with envoy.yaml and `more` YAML: Envoy appends its listeners and clusters to those of the file."""
+    def start_envoy(self, more="", port=PORT, config="envoy.yaml"):
+        """Envoy with a file of this folder and `more` YAML: Envoy appends its listeners and clusters to those of the
+        file."""
         envoy = self.start(
             "envoy",
             find_envoy(),
             "--config-path",
-            os.path.join(HERE, "envoy.yaml"),
+            os.path.join(HERE, config),
             *(("--config-yaml", more) if more else ()),
             "--concurrency",
             "2",
