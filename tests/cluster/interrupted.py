@@ -47,9 +47,21 @@ def lines_of(folder):
         return file.readlines()
 
 
+def all_links():
+    """bpftool gives up at a link that goes away while it looks: EAGAIN, and then the next look is without it."""
+    for _ in range(50):
+        try:
+            return json.loads(sh("bpftool", "--json", "link"))
+        except LabError as error:
+            if "Resource temporarily unavailable" not in str(error):
+                raise
+            time.sleep(0.1)
+    raise LabError("there was a BPF link going away at each of 50 looks")
+
+
 def attached_cgroups():
     """Inodes of the control groups that BPF links hang on."""
-    return {link["cgroup_id"] for link in json.loads(sh("bpftool", "--json", "link")) if "cgroup_id" in link}
+    return {link["cgroup_id"] for link in all_links() if "cgroup_id" in link}
 
 
 def drive(cases):

@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <bpf/bpf.h>
 #include <cmocka.h>
 
 #include "conn.h"
@@ -256,6 +257,41 @@ static void scene_done(struct scene *scene)
     stage_done(&scene->stage);
 }
 
+/* The kernel counts the runs of a program that it left out. All trackers of the machine: ours
+ * cannot be told apart by name. */
+static uint64_t runs_left_out(void)
+{
+    uint64_t sum = 0;
+    uint32_t id = 0;
+
+    while (bpf_prog_get_next_id(id, &id) == 0) {
+        struct bpf_prog_info info = {0};
+        uint32_t size = sizeof(info);
+        int fd = bpf_prog_get_fd_by_id(id);
+
+        if (fd < 0)
+            continue; /* it went away meanwhile */
+        if (bpf_obj_get_info_by_fd(fd, &info, &size) == 0 &&
+            strncmp(info.name, "capture_track", BPF_OBJ_NAME_LEN - 1) == 0)
+            sum += info.recursion_misses;
+        close(fd);
+    }
+    return sum;
+}
+
+/* What to look at when a connection was not seen: was there no event, or is its entry gone? */
+static void print_track(const struct scene *scene)
+{
+    const struct watch *watch = &scene->watch;
+
+    print_message(
+        "  %u not seen, %u accepted; entries stored %lu, of these with a SYN %lu, deleted "
+        "%lu, not stored %lu; runs left out by the kernel %lu\n",
+        scene->unseen, scene->accepted, watch_counter(watch, COUNTER_LIVE_STORED),
+        watch_counter(watch, COUNTER_PROMOTED), watch_counter(watch, COUNTER_LIVE_DELETED),
+        watch_counter(watch, COUNTER_LIVE_INSERT_FAILED), runs_left_out());
+}
+
 /* Returns how many of the handshakes' SYNs were known. */
 static unsigned hits_in_a_flood(uint32_t pending, size_t flood, unsigned handshakes)
 {
@@ -278,6 +314,7 @@ static unsigned hits_in_a_flood(uint32_t pending, size_t flood, unsigned handsha
     hits = scene->hits;
     print_message("pending %u: %u of %u handshakes known, %lu SYNs seen in %lu ms (%lu/s)\n",
                   pending, hits, handshakes, seen, ms, seen * 1000 / ms);
+    print_track(scene);
     assert_true(atomic_load(&scene->flood.sent) >= flood);
     scene_done(scene);
     free(scene);
