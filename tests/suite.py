@@ -9,6 +9,7 @@ usage: tests/run [PART...]
   bpf      the BPF programs in this machine's kernel, loaded and sealed: frames in, records out (root)
   capture  the same with real connections, floods and spoofed SYNs, in network namespaces (root)
   e2e      the released program behind a real Envoy, judged by the real p0f (root)
+  conformance  Envoys of several versions through the scenarios of ext_authz, before synauthz; docs/conformance.md (root)
   cluster  agent and server on a node of a small cluster: NAT, overlay, sidecars, faults; docs/coverage.md (root)
   deploy   what is in deploy/: Kubernetes and Istio manifests, and the settings that they rely on (root)
 
@@ -32,7 +33,7 @@ import _cgroup
 LOGS = os.path.join(ROOT, "build/tests")
 TIME_LIMIT = 1200  # seconds for one program
 PRIVATELY = "setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --mount-proc".split()
-PARTS = ("style", "unit", "bpf", "capture", "e2e", "cluster", "deploy")
+PARTS = ("style", "unit", "bpf", "capture", "e2e", "conformance", "cluster", "deploy")
 
 
 class Tally:
@@ -227,6 +228,14 @@ def part_e2e(tally):
         return
     scripts(tally, "e2e")
     with_sanitizers(tally, "e2e", "fingerprint", "lifecycle", "sources", "agent_config", "admin")
+
+
+def part_conformance(tally):
+    """With sanitizers, but for what is about load: the servers must end without a leak."""
+    if build(tally, "release") and build(tally, "dev", targets=["synauthz"]):
+        step(tally, "the suite reads messages right", sys.executable, "-B", "-m", "doctest", "tests/conformance/_wire.py")
+        programs = [f"SYNAUTHZ={ROOT}/build/dev/synauthz", f"SYNAUTHZ_FAST={ROOT}/build/release/synauthz"]
+        script(tally, "conformance", "env", *programs, sys.executable, "tests/conformance/run.py")
 
 
 def part_cluster(tally):
