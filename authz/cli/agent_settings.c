@@ -5,10 +5,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "listener.h"
 #include "options_changed.h"
-#include "pin_reader.h"
 #include "privileges.h"
+#include "shared_options.h"
 #include "socket_dir.h"
 
 enum { INTERFACE_MAX = 64, NODE_HOPS_MAX = 63, CAPTURED_SECONDS_MAX = 3600, TRACKING_OFF = 1 };
@@ -35,29 +34,20 @@ static int check_interface(struct str value, struct diag *diag)
 #define AT(field) offsetof(struct agent_options, field)
 static const struct option_spec SPECS[] = {
     {.name = "interface",
+     .live = true,
      .kind = OPTION_LIST,
      .value = "IFACE",
      .offset = AT(interfaces),
      .check = check_interface,
      .help = "a device that clients come in on, or a pattern (\"eth*\");\n"
              "it may appear and vanish; may be repeated"},
-    {.name = "port",
-     .kind = OPTION_LIST,
-     .value = "N[,N...]|any",
-     .offset = AT(ports),
-     .check = option_check_port_or_any,
-     .items = true,
-     .help = "capture SYNs to these ports, as each hook sees them: on a\n"
-             "device the port on the wire (a NodePort), in a control group\n"
-             "the one that the server listens on; may be repeated"},
-    {.name = "prefix",
-     .kind = OPTION_LIST,
-     .value = "CIDR[,CIDR...]",
-     .offset = AT(prefixes),
-     .check = option_check_prefix,
-     .items = true,
-     .help = "capture only SYNs to these destinations (default: to all);\n"
-             "may be repeated"},
+    OPTION_PORT(struct agent_options, ports, .live = true,
+                .help = "capture SYNs to these ports, as each hook sees them: on a\n"
+                        "device the port on the wire (a NodePort), in a control group\n"
+                        "the one that the server listens on; may be repeated"),
+    OPTION_PREFIX(struct agent_options, prefixes, .live = true,
+                  .help = "capture only SYNs to these destinations (default: to all);\n"
+                          "may be repeated"),
     {.name = "capture",
      .kind = OPTION_CHOICE,
      .value = "auto|xdp|xdp-generic|tcx|cgroup",
@@ -67,6 +57,7 @@ static const struct option_spec SPECS[] = {
      .help = "which hooks; auto is the best one of each interface, and\n"
              "the control groups"},
     {.name = "cgroup",
+     .live = true,
      .kind = OPTION_LIST,
      .value = "PATH",
      .offset = AT(cgroups),
@@ -74,6 +65,7 @@ static const struct option_spec SPECS[] = {
      .help = "a folder of the cgroup2 to which servers belong (default:\n"
              "its root, which is all of them); may be repeated"},
     {.name = "vxlan-port",
+     .live = true,
      .kind = OPTION_NUMBER,
      .value = "N",
      .offset = AT(vxlan_port),
@@ -82,6 +74,7 @@ static const struct option_spec SPECS[] = {
      .help = "look into VXLAN on this UDP port, usually 4789 (0: do not);\n"
              "for XDP and tcx on the node's own device"},
     {.name = "syn-rate",
+     .live = true,
      .kind = OPTION_NUMBER,
      .value = "N",
      .offset = AT(syn_rate),
@@ -90,6 +83,7 @@ static const struct option_spec SPECS[] = {
              "and CPU (0: no limit); packets always pass",
      .default_text = "1000"},
     {.name = "node-hops",
+     .live = true,
      .kind = OPTION_NUMBER,
      .value = "N",
      .offset = AT(node_hops),
@@ -106,6 +100,7 @@ static const struct option_spec SPECS[] = {
      .help = "auto: verify SYNs by the kernel's own sockets where it can;\n"
              "off: as on a host that cannot, to try that out"},
     {.name = "captured-seconds",
+     .live = true,
      .kind = OPTION_NUMBER,
      .value = "N",
      .offset = AT(captured_seconds),
@@ -113,30 +108,13 @@ static const struct option_spec SPECS[] = {
      .max = CAPTURED_SECONDS_MAX,
      .default_text = "60", /* as long as TIME_WAIT keeps a client from using its port again */
      .help = "without tracking: how long a SYN is good"},
-    {.name = "max-pending",
-     .kind = OPTION_NUMBER,
-     .value = "N",
-     .offset = AT(max_pending),
-     .min = 1024,
-     .max = 1 << 24,
-     .default_text = "131072",
-     .help = "SYNs that wait for the end of their handshake"},
-    {.name = "max-live",
-     .kind = OPTION_NUMBER,
-     .value = "N",
-     .offset = AT(max_live),
-     .min = 16,
-     .max = 1 << 24,
-     .default_text = "65536",
-     .help = "connections that are kept"},
-    {.name = "pin-dir",
-     .kind = OPTION_TEXT,
-     .value = "DIR",
-     .offset = AT(pin_dir),
-     .check = option_check_path,
-     .help = "where maps and links are pinned, a bpffs; mounted when it is\n"
-             "none",
-     .default_text = PIN_DIR_DEFAULT},
+    OPTION_MAX_PENDING(struct agent_options, max_pending, .default_text = "131072",
+                       .help = "SYNs that wait for the end of their handshake"),
+    OPTION_MAX_LIVE(struct agent_options, max_live, .default_text = "65536",
+                    .help = "connections that are kept"),
+    OPTION_PIN_DIR(struct agent_options, pin_dir,
+                   .help = "where maps and links are pinned, a bpffs; mounted when it is\n"
+                           "none"),
     {.name = "group",
      .kind = OPTION_TEXT,
      .value = "NAME|GID",
@@ -151,20 +129,9 @@ static const struct option_spec SPECS[] = {
      .check = option_check_path,
      .help = "make this folder, for the socket of a server that may not,\n"
              "and let --group bind in it; beside --pin-dir, not in it"},
-    {.name = "config",
-     .kind = OPTION_TEXT,
-     .value = "FILE",
-     .offset = AT(config),
-     .command_line_only = true,
-     .help = "these options from a YAML file, read again on SIGHUP; the\n"
-             "command line wins"},
-    {.name = "admin",
-     .kind = OPTION_TEXT,
-     .value = "ADDR",
-     .offset = AT(admin),
-     .check = listener_check,
-     .help = "answer HTTP on /metrics, /livez and /readyz here:\n"
-             "unix:/path[,mode=0660][,group=NAME|GID], IP:PORT or [IP6]:PORT"},
+    OPTION_CONFIG(struct agent_options, config),
+    OPTION_PRINT_CONFIG(struct agent_options, print_config),
+    OPTION_ADMIN(struct agent_options, admin),
 };
 #undef AT
 
@@ -273,9 +240,5 @@ void agent_settings_freeze(const struct agent_settings *running, struct agent_se
 const char *agent_settings_frozen(const struct agent_options *running,
                                   const struct agent_options *wanted, char *buffer, size_t size)
 {
-    static const char *const LIVE[] = {"interface",  "port",     "prefix",    "cgroup",
-                                       "vxlan-port", "syn-rate", "node-hops", "captured-seconds",
-                                       NULL};
-
-    return options_changed(&AGENT_OPTIONS, LIVE, running, wanted, buffer, size);
+    return options_frozen(&AGENT_OPTIONS, running, wanted, buffer, size);
 }

@@ -13,6 +13,7 @@ struct agent_options {
     uint64_t max_pending, max_live, vxlan_port, syn_rate, node_hops, captured_seconds;
     unsigned capture; /* enum node_mode */
     unsigned tracking;
+    bool print_config;
 };
 
 extern const struct option_table AGENT_OPTIONS;

@@ -13,8 +13,10 @@
 enum { WORDS_MAX = 160 };
 
 struct config_file {
+    char *name;
     struct doc *doc;
-    const char **items; /* of all lists, one behind the other */
+    unsigned lines[OPTIONS_MAX]; /* of the section's options that the file says; 0: it does not */
+    const char **items;          /* of all lists, one behind the other */
     size_t item_count;
 };
 
@@ -32,9 +34,20 @@ void config_file_freep(struct config_file **file)
 {
     if (!*file)
         return;
+    free((*file)->name);
     doc_freep(&(*file)->doc);
     free((*file)->items);
     freep(file);
+}
+
+const char *config_file_name(const struct config_file *file)
+{
+    return file->name;
+}
+
+unsigned config_file_line(const struct config_file *file, size_t index)
+{
+    return file->lines[index];
 }
 
 static const struct config_section *find_section(struct str name)
@@ -130,6 +143,7 @@ static void store_value(struct reading *reading, const struct option_spec *spec,
 
     if (options_is_given(reading->given, index))
         return;
+    reading->file->lines[index] = node->key_place.line;
     if (spec->kind == OPTION_FLAG)
         *(bool *)slot = str_eq(node->text, STR("true"));
     else if (spec->kind == OPTION_LIST)
@@ -306,6 +320,9 @@ int config_file_parse(struct str text, const char *name, const char *section,
 
     assert(reading.section);
     if (!file)
+        return -ENOMEM;
+    file->name = str_dup(str_from(name));
+    if (!file->name)
         return -ENOMEM;
     diag_set_file(diag, name);
     r = doc_parse(text, &file->doc, diag);

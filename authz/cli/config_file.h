@@ -43,6 +43,11 @@ int config_file_parse(struct str text, const char *name, const char *section,
                       const struct options_given *given, void *target,
                       struct config_file **ret_file, struct diag *diag);
 
+/* The file's name, as it was given, and the line in it that says the option `index` of the section;
+ * 0 where it is silent, or the command line says otherwise. */
+const char *config_file_name(const struct config_file *file);
+unsigned config_file_line(const struct config_file *file, size_t index);
+
 void config_file_freep(struct config_file **file);
 
 #endif

@@ -9,6 +9,7 @@
 #include <sys/un.h>
 
 #include "cleanup.h"
+#include "num.h"
 
 int notify_send(const char *state)
 {
@@ -32,4 +33,17 @@ int notify_send(const char *state)
                (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) < 0)
         return -errno;
     return 1;
+}
+
+uint64_t notify_watchdog_ms(void)
+{
+    const char *limit = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
+    uint64_t limit_us, for_pid;
+
+    if (!limit || num_parse_u64(str_from(limit), 1, UINT64_MAX, &limit_us) < 0)
+        return 0;
+    if (pid &&
+        (num_parse_u64(str_from(pid), 1, INT32_MAX, &for_pid) < 0 || (pid_t)for_pid != getpid()))
+        return 0;
+    return limit_us / 2000 ? limit_us / 2000 : 1;
 }

@@ -3,8 +3,14 @@
 #ifndef NOTIFY_H
 #define NOTIFY_H
 
+#include <stdint.h>
+
 /* `state`: "READY=1", "STOPPING=1", ...  Returns 1 when it was sent, 0 when nobody wants to know,
  * or a negative errno. */
 int notify_send(const char *state);
+
+/* How often the service manager wants to hear "WATCHDOG=1" from us (sd_watchdog_enabled(3)), at
+ * half its limit; 0: it does not. */
+uint64_t notify_watchdog_ms(void);
 
 #endif

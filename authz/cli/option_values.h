@@ -15,9 +15,6 @@
 #include "diag.h"
 #include "options.h"
 
-/* Where Istio's sidecar has what it redirects: the usual --redirect-port. */
-#define OPTION_REDIRECT_PORT "15006"
-
 struct port_list {
     uint16_t *items;
     size_t count;

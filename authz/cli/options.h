@@ -50,6 +50,7 @@ struct option_spec {
     int (*check)(struct str value, struct diag *diag);
     bool items;
 
+    bool live;              /* SIGHUP takes a new value into use; else a restart does */
     bool command_line_only; /* not a key of the configuration file: --config itself, --output */
 };
 

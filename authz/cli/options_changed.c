@@ -39,15 +39,8 @@ static bool values_differ(const struct option_spec *spec, const void *a, const v
     return true;
 }
 
-static bool is_among(const char *name, const char *const *names)
-{
-    while (*names && strcmp(*names, name) != 0)
-        names++;
-    return *names != NULL;
-}
-
-const char *options_changed(const struct option_table *table, const char *const *but, const void *a,
-                            const void *b, char *buffer, size_t size)
+static const char *name_changes(const struct option_table *table, bool with_live, const void *a,
+                                const void *b, char *buffer, size_t size)
 {
     size_t used = 0;
 
@@ -55,9 +48,21 @@ const char *options_changed(const struct option_table *table, const char *const 
     for (size_t i = 0; i < table->count && used < size; i++) {
         const struct option_spec *spec = &table->specs[i];
 
-        if (!spec->command_line_only && !is_among(spec->name, but) && values_differ(spec, a, b))
+        if (!spec->command_line_only && (with_live || !spec->live) && values_differ(spec, a, b))
             used += (size_t)snprintf(buffer + used, size - used, "%s--%s", used ? ", " : "",
                                      spec->name);
     }
     return buffer;
+}
+
+const char *options_changed(const struct option_table *table, const void *a, const void *b,
+                            char *buffer, size_t size)
+{
+    return name_changes(table, true, a, b, buffer, size);
+}
+
+const char *options_frozen(const struct option_table *table, const void *a, const void *b,
+                           char *buffer, size_t size)
+{
+    return name_changes(table, false, a, b, buffer, size);
 }

@@ -7,9 +7,12 @@
 
 /* Names the options of `table` whose values in `a` and `b` (structs of the table) differ, as
  * "--listen, --user", in `buffer`, which it returns: empty when none does, cut where they do not
- * fit.  Those named in `but` (which ends with NULL) are not looked at, nor those of the command
- * line alone. */
-const char *options_changed(const struct option_table *table, const char *const *but, const void *a,
-                            const void *b, char *buffer, size_t size);
+ * fit.  Those of the command line alone are not looked at. */
+const char *options_changed(const struct option_table *table, const void *a, const void *b,
+                            char *buffer, size_t size);
+
+/* The same of those that take a restart. */
+const char *options_frozen(const struct option_table *table, const void *a, const void *b,
+                           char *buffer, size_t size);
 
 #endif

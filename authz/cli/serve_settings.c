@@ -8,7 +8,7 @@
 #include "decide.h"
 #include "listener.h"
 #include "options_changed.h"
-#include "pin_reader.h"
+#include "shared_options.h"
 
 enum { THREADS_MAX = 64, DRAIN_MS_MAX = 3600000 };
 
@@ -31,17 +31,13 @@ static int check_source(struct str value, struct diag *diag)
 #define AT(field) offsetof(struct serve_options, field)
 static const struct option_spec SPECS[] = {
     {.name = "policy",
+     .live = true,
      .kind = OPTION_TEXT,
      .value = "FILE",
      .offset = AT(policy),
      .help = "the rules (YAML); read again on SIGHUP"},
-    {.name = "config",
-     .kind = OPTION_TEXT,
-     .value = "FILE",
-     .offset = AT(config),
-     .help = "options in a file (YAML), read again on SIGHUP; what the\n"
-             "command line says wins",
-     .command_line_only = true},
+    OPTION_CONFIG(struct serve_options, config),
+    OPTION_PRINT_CONFIG(struct serve_options, print_config),
     {.name = "listen",
      .kind = OPTION_LIST,
      .value = "ADDR",
@@ -55,20 +51,10 @@ static const struct option_spec SPECS[] = {
      .offset = AT(attach),
      .help = "load the capture programs and attach them to this\n"
              "interface; needs root; may be repeated"},
-    {.name = "port",
-     .kind = OPTION_LIST,
-     .value = "N[,N...]|any",
-     .offset = AT(ports),
-     .check = option_check_port_or_any,
-     .items = true,
-     .help = "capture SYNs to these ports, as on the wire (with --attach)"},
-    {.name = "prefix",
-     .kind = OPTION_LIST,
-     .value = "CIDR[,CIDR...]",
-     .offset = AT(prefixes),
-     .check = option_check_prefix,
-     .items = true,
-     .help = "capture only SYNs to these destinations (with --attach)"},
+    OPTION_PORT(struct serve_options, ports,
+                .help = "capture SYNs to these ports, as on the wire (with --attach)"),
+    OPTION_PREFIX(struct serve_options, prefixes,
+                  .help = "capture only SYNs to these destinations (with --attach)"),
     {.name = "source",
      .kind = OPTION_TEXT,
      .value = "pins|pcap:FILE|none",
@@ -76,13 +62,7 @@ static const struct option_spec SPECS[] = {
      .check = check_source,
      .help = "without --attach: SYNs that an agent records (the\n"
              "default), those of a capture file, or none at all"},
-    {.name = "pin-dir",
-     .kind = OPTION_TEXT,
-     .value = "DIR",
-     .offset = AT(pin_dir),
-     .check = option_check_path,
-     .default_text = PIN_DIR_DEFAULT,
-     .help = "where the agent pins its maps"},
+    OPTION_PIN_DIR(struct serve_options, pin_dir, .help = "where the agent pins its maps"),
     {.name = "require-capture",
      .kind = OPTION_FLAG,
      .offset = AT(require_capture),
@@ -97,14 +77,7 @@ static const struct option_spec SPECS[] = {
              "that Envoy's failure mode decides, or let the policy\n"
              "decide about `unavailable`",
      .default_text = "error"},
-    {.name = "redirect-port",
-     .kind = OPTION_LIST,
-     .value = "N[,N...]",
-     .offset = AT(redirect_ports),
-     .check = option_check_port,
-     .items = true,
-     .default_text = OPTION_REDIRECT_PORT,
-     .help = "local ports that connections are REDIRECTed to"},
+    OPTION_REDIRECT_PORT(struct serve_options, redirect_ports),
     {.name = "user",
      .kind = OPTION_TEXT,
      .value = "NAME|UID",
@@ -112,14 +85,9 @@ static const struct option_spec SPECS[] = {
      .check = option_check_user,
      .default_text = "nobody",
      .help = "who to become when started as root"},
-    {.name = "admin",
-     .kind = OPTION_TEXT,
-     .value = "ADDR",
-     .offset = AT(admin),
-     .check = listener_check,
-     .help = "answer HTTP on /metrics, /livez and /readyz here; written\n"
-             "as for --listen"},
+    OPTION_ADMIN(struct serve_options, admin),
     {.name = "log",
+     .live = true,
      .kind = OPTION_TEXT,
      .value = "FILE|-",
      .offset = AT(log),
@@ -150,22 +118,12 @@ static const struct option_spec SPECS[] = {
      .max = DRAIN_MS_MAX,
      .default_text = "2s",
      .help = "then let calls in flight end, for so long"},
-    {.name = "max-pending",
-     .kind = OPTION_NUMBER,
-     .value = "N",
-     .offset = AT(max_pending),
-     .min = 1024,
-     .max = 1 << 24,
-     .help = "SYNs that wait for the end of their handshake (with\n"
-             "--attach; without this option 131072)"},
-    {.name = "max-live",
-     .kind = OPTION_NUMBER,
-     .value = "N",
-     .offset = AT(max_live),
-     .min = 16,
-     .max = 1 << 24,
-     .help = "connections that are kept (with --attach; without this\n"
-             "option 65536)"},
+    OPTION_MAX_PENDING(struct serve_options, max_pending,
+                       .help = "SYNs that wait for the end of their handshake (with\n"
+                               "--attach; without this option 131072)"),
+    OPTION_MAX_LIVE(struct serve_options, max_live,
+                    .help = "connections that are kept (with --attach; without this\n"
+                            "option 65536)"),
 };
 #undef AT
 
@@ -275,10 +233,21 @@ void serve_orders_done(struct serve_orders *orders)
     config_file_freep(&orders->file);
 }
 
+struct settings_view serve_orders_view(const struct serve_orders *orders,
+                                       const struct options_given *given)
+{
+    return (struct settings_view){
+        .verb = "serve",
+        .table = &SERVE_OPTIONS,
+        .values = &orders->options,
+        .values_size = sizeof(orders->options),
+        .given = given,
+        .file = orders->file,
+    };
+}
+
 const char *serve_orders_frozen(const struct serve_orders *running,
                                 const struct serve_orders *wanted, char *buffer, size_t size)
 {
-    static const char *const LIVE[] = {"policy", "log", NULL};
-
-    return options_changed(&SERVE_OPTIONS, LIVE, &running->options, &wanted->options, buffer, size);
+    return options_frozen(&SERVE_OPTIONS, &running->options, &wanted->options, buffer, size);
 }

@@ -7,6 +7,7 @@
 #include "config_file.h"
 #include "option_values.h"
 #include "privileges.h"
+#include "settings_view.h"
 
 /* As given; the target of SERVE_OPTIONS. */
 struct serve_options {
@@ -15,7 +16,7 @@ struct serve_options {
     uint64_t threads, max_pending, max_live;
     uint64_t drain_delay_ms, drain_timeout_ms;
     unsigned on_fault; /* enum on_fault */
-    bool require_capture;
+    bool require_capture, print_config;
 };
 
 extern const struct option_table SERVE_OPTIONS;
@@ -60,6 +61,10 @@ enum exit_status serve_orders_read(const struct serve_options *command_line,
                                    const struct options_given *given,
                                    struct serve_orders *ret_orders, struct diag *diag);
 void serve_orders_done(struct serve_orders *orders);
+
+/* For settings_view.h; valid as long as `orders` and `given`. */
+struct settings_view serve_orders_view(const struct serve_orders *orders,
+                                       const struct options_given *given);
 
 /* Names the options that a restart alone can change, and that `wanted` has otherwise, in `buffer`,
  * which it returns. */

@@ -22,8 +22,8 @@
 #include "listen_option.h"
 #include "node.h"
 #include "notify.h"
-#include "num.h"
 #include "oplog.h"
+#include "settings_view.h"
 #include "signals.h"
 #include "socket_dir.h"
 
@@ -160,24 +160,9 @@ static int start_admin(struct agent *agent, struct diag *diag)
     return admin_start(take_fd(&agent->admin_listener.fd), &pages, &agent->admin, diag);
 }
 
-/* How often the service manager wants to hear from us (sd_watchdog_enabled(3)), at half its limit;
- * 0: it does not. */
-static uint64_t watchdog_period_ms(void)
-{
-    const char *limit = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
-    uint64_t limit_us, for_pid;
-
-    if (!limit || num_parse_u64(str_from(limit), 1, UINT64_MAX, &limit_us) < 0)
-        return 0;
-    if (pid &&
-        (num_parse_u64(str_from(pid), 1, INT32_MAX, &for_pid) < 0 || (pid_t)for_pid != getpid()))
-        return 0;
-    return limit_us / 2000 ? limit_us / 2000 : 1;
-}
-
 static int start_clock(struct agent *agent, struct diag *diag)
 {
-    uint64_t wanted_ms = watchdog_period_ms();
+    uint64_t wanted_ms = notify_watchdog_ms();
     long period_ms = wanted_ms && wanted_ms < BEAT_MS ? (long)wanted_ms : BEAT_MS;
     const struct timespec period = {period_ms / 1000, period_ms % 1000 * 1000000};
     const struct itimerspec clock = {.it_interval = period, .it_value = period};
@@ -292,7 +277,7 @@ static void on_beat(struct agent *agent)
     if (++agent->beats % RECONCILE_BEATS == 0)
         node_reconcile(agent->node);
     report(agent);
-    if (watchdog_period_ms())
+    if (notify_watchdog_ms())
         (void)notify_send("WATCHDOG=1"); /* who does not hear it ends us, and says so */
 }
 
@@ -327,6 +312,29 @@ static int run_until_told(struct agent *agent, struct diag *diag)
     }
 }
 
+static struct settings_view view_of(const struct agent *agent, const struct orders *orders)
+{
+    return (struct settings_view){
+        .verb = "agent",
+        .table = &AGENT_OPTIONS,
+        .values = &orders->options,
+        .values_size = sizeof(orders->options),
+        .given = agent->given,
+        .file = orders->file,
+    };
+}
+
+static enum exit_status print_config(struct agent *agent)
+{
+    struct diag diag = {0};
+    enum exit_status status = read_orders(agent, &agent->orders, &diag);
+    const struct settings_view view = view_of(agent, &agent->orders);
+
+    if (status == STATUS_OK && settings_print_yaml(&view, stdout, &diag) < 0)
+        status = STATUS_FAILURE;
+    return status == STATUS_OK ? status : cli_complain(status, &diag);
+}
+
 /* --- the verb --------------------------------------------------------------------------------- */
 
 static enum exit_status run(void *options, const struct text_list *operands,
@@ -345,6 +353,8 @@ static enum exit_status run(void *options, const struct text_list *operands,
     int r;
 
     (void)operands;
+    if (agent.command_line->print_config)
+        return print_config(&agent);
     /* First, so that the file can be read again by who reads it now; said last, so that what is
      * written can be checked by anybody. */
     r = agent_privileges_begin(&unprivileged);

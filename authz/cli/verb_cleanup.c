@@ -3,21 +3,14 @@
 #include "cli.h"
 
 #include "node.h"
-#include "option_values.h"
-#include "pin_reader.h"
+#include "shared_options.h"
 
 struct cleanup_options {
     const char *pin_dir;
 };
 
 static const struct option_spec SPECS[] = {
-    {.name = "pin-dir",
-     .kind = OPTION_TEXT,
-     .value = "DIR",
-     .offset = offsetof(struct cleanup_options, pin_dir),
-     .check = option_check_path,
-     .default_text = PIN_DIR_DEFAULT,
-     .help = "where the agent has pinned"},
+    OPTION_PIN_DIR(struct cleanup_options, pin_dir, .help = "where the agent has pinned"),
 };
 
 static enum exit_status run(void *options, const struct text_list *operands,

@@ -6,7 +6,7 @@
 #include "cleanup.h"
 #include "cli.h"
 #include "doctor.h"
-#include "pin_reader.h"
+#include "shared_options.h"
 
 struct doctor_options {
     const char *pin_dir;
@@ -21,12 +21,7 @@ static const struct option_spec SPECS[] = {
      .help = "a device to look at, a name or a shell pattern; may be repeated\n"
              "(default: all that are up, but for loopback)",
      .offset = offsetof(struct doctor_options, interfaces)},
-    {.name = "pin-dir",
-     .kind = OPTION_TEXT,
-     .value = "DIR",
-     .default_text = PIN_DIR_DEFAULT,
-     .help = "where the agent pins",
-     .offset = offsetof(struct doctor_options, pin_dir)},
+    OPTION_PIN_DIR(struct doctor_options, pin_dir, .help = "where the agent pins"),
     OPTION_OUTPUT(struct doctor_options, output),
 };
 

@@ -8,8 +8,8 @@
 #include "cleanup.h"
 #include "map_source.h"
 #include "map_walk.h"
-#include "option_values.h"
 #include "pin_reader.h"
+#include "shared_options.h"
 #include "sighting.h"
 
 struct lookup_options {
@@ -19,21 +19,8 @@ struct lookup_options {
 };
 
 static const struct option_spec SPECS[] = {
-    {.name = "pin-dir",
-     .kind = OPTION_TEXT,
-     .value = "DIR",
-     .offset = offsetof(struct lookup_options, pin_dir),
-     .check = option_check_path,
-     .default_text = PIN_DIR_DEFAULT,
-     .help = "where the agent has pinned"},
-    {.name = "redirect-port",
-     .kind = OPTION_LIST,
-     .value = "N[,N...]",
-     .offset = offsetof(struct lookup_options, redirect_ports),
-     .check = option_check_port,
-     .items = true,
-     .default_text = OPTION_REDIRECT_PORT,
-     .help = "port of a transparent proxy's listener"},
+    OPTION_PIN_DIR(struct lookup_options, pin_dir, .help = "where the agent has pinned"),
+    OPTION_REDIRECT_PORT(struct lookup_options, redirect_ports),
     OPTION_DATABASES(struct lookup_options, databases),
     OPTION_OUTPUT(struct lookup_options, output),
 };

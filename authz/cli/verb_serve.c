@@ -116,15 +116,27 @@ static bool on_signal(struct serve *serve)
     return false;
 }
 
+/* A server whose threads do not turn any more is left to the service manager to end. */
+static void feed_watchdog(const struct serve *serve)
+{
+    if (server_silence_ms(serve->server) < BEAT_STALE_MS)
+        (void)notify_send("WATCHDOG=1"); /* who does not hear it ends us, and says so */
+}
+
 static void run_until_told(struct serve *serve)
 {
     struct pollfd signals = {.fd = serve->signal_fd, .events = POLLIN};
+    const uint64_t watchdog_ms = notify_watchdog_ms();
+    const int wait_ms =
+        watchdog_ms && watchdog_ms < BEAT_EVERY_MS ? (int)watchdog_ms : BEAT_EVERY_MS;
 
     do {
         beat_now(&serve->metrics.loop);
         follow_capture(serve);
+        if (watchdog_ms)
+            feed_watchdog(serve);
         signals.revents = 0; /* as poll() leaves it when it fails */
-        (void)poll(&signals, 1, BEAT_EVERY_MS);
+        (void)poll(&signals, 1, wait_ms);
     } while (!signals.revents || on_signal(serve));
     (void)notify_send("STOPPING=1");
     signals_let_end();
@@ -161,6 +173,13 @@ static void say_ready(struct serve *serve)
         oplog_error("cannot tell the service manager over NOTIFY_SOCKET");
 }
 
+static enum exit_status print_config(const struct serve *serve, struct diag *diag)
+{
+    const struct settings_view view = serve_orders_view(&serve->orders, serve->given);
+
+    return settings_print_yaml(&view, stdout, diag) < 0 ? STATUS_FAILURE : STATUS_OK;
+}
+
 static enum exit_status run(void *options, const struct text_list *operands,
                             const struct options_given *given)
 {
@@ -177,8 +196,10 @@ static enum exit_status run(void *options, const struct text_list *operands,
 
     (void)operands;
     status = serve_orders_read(serve.command_line, given, &serve.orders, &diag);
-    if (status != STATUS_OK)
-        return cli_complain(status, &diag);
+    if (status == STATUS_OK && serve.command_line->print_config)
+        status = print_config(&serve, &diag);
+    if (status != STATUS_OK || serve.command_line->print_config)
+        return status == STATUS_OK ? status : cli_complain(status, &diag);
     status = serve_start(&serve, &diag);
     if (status != STATUS_OK)
         return diag.text[0] ? cli_complain(status, &diag) : status; /* rehearse() has said it */

@@ -8,10 +8,10 @@
 #include <string.h>
 
 #include "cleanup.h"
-#include "option_values.h"
 #include "pin_reader.h"
 #include "sighting.h"
 #include "signals.h"
+#include "shared_options.h"
 #include "watcher.h"
 
 enum { BATCH = 4096 };
@@ -24,13 +24,7 @@ struct watch_options {
 };
 
 static const struct option_spec SPECS[] = {
-    {.name = "pin-dir",
-     .kind = OPTION_TEXT,
-     .value = "DIR",
-     .offset = offsetof(struct watch_options, pin_dir),
-     .check = option_check_path,
-     .default_text = PIN_DIR_DEFAULT,
-     .help = "where the agent has pinned"},
+    OPTION_PIN_DIR(struct watch_options, pin_dir, .help = "where the agent has pinned"),
     {.name = "count",
      .kind = OPTION_NUMBER,
      .value = "N",

@@ -10,16 +10,14 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "command_line.h"
 #include "pin_reader.h"
 
-/* A command line, split at blanks; the caller frees with done(). */
+/* The caller frees with done(). */
 struct run {
-    char *line, *argv[32];
-    int argc;
+    struct command_line line;
     struct agent_options options;
     struct agent_settings settings;
-    struct text_list operands;
-    struct options_given given;
     struct diag diag;
 };
 
@@ -27,20 +25,15 @@ static int read_line(struct run *run, const char *line)
 {
     int r;
 
-    *run = (struct run){.line = strdup(line)};
-    for (char *word = strtok(run->line, " "); word; word = strtok(NULL, " "))
-        run->argv[run->argc++] = word;
-    r = options_parse(&AGENT_OPTIONS, run->argc, run->argv, &run->options, &run->operands,
-                      &run->given, &run->diag);
+    *run = (struct run){0};
+    r = command_line_parse(&run->line, line, &AGENT_OPTIONS, &run->options, &run->diag);
     return r < 0 ? r : agent_settings_read(&run->options, &run->settings, &run->diag);
 }
 
 static void done(struct run *run)
 {
     agent_settings_done(&run->settings);
-    options_done(&AGENT_OPTIONS, &run->options);
-    free(run->operands.items);
-    free(run->line);
+    command_line_done(&run->line, &AGENT_OPTIONS, &run->options);
 }
 
 static void little_needs_to_be_said(void **state)

@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,12 +65,38 @@ static void a_path_that_is_none_is_refused(void **state)
     assert_int_equal(notify_send("READY=1"), -EINVAL);
 }
 
+static void the_watchdog_is_fed_twice_as_often_as_it_bites(void **state)
+{
+    static const struct {
+        const char *limit;
+        bool is_ours;
+        uint64_t period_ms;
+    } ROWS[] = {
+        {"20000000", true, 10000}, {"20000000", false, 0}, {"400000", true, 200},
+        {"10", true, 1},           {"0", true, 0},         {"20s", true, 0},
+    };
+    char pid[32];
+
+    (void)state;
+    unsetenv("WATCHDOG_USEC");
+    assert_int_equal(notify_watchdog_ms(), 0);
+    for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
+        (void)snprintf(pid, sizeof(pid), "%d", (int)getpid() + !ROWS[i].is_ours);
+        setenv("WATCHDOG_USEC", ROWS[i].limit, 1);
+        setenv("WATCHDOG_PID", pid, 1);
+        assert_int_equal(notify_watchdog_ms(), ROWS[i].period_ms);
+        unsetenv("WATCHDOG_PID");
+        assert_int_equal(notify_watchdog_ms(), ROWS[i].is_ours ? ROWS[i].period_ms : 10000);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobody_who_wants_to_know_is_fine),
         cmocka_unit_test(the_manager_gets_the_state),
         cmocka_unit_test(a_path_that_is_none_is_refused),
+        cmocka_unit_test(the_watchdog_is_fed_twice_as_often_as_it_bites),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

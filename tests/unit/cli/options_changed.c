@@ -10,7 +10,7 @@
 
 struct values {
     bool flag;
-    const char *text, *ignored, *here;
+    const char *text, *live, *here;
     struct text_list list;
     uint64_t number;
     unsigned choice;
@@ -22,7 +22,7 @@ static const char *const CHOICES[] = {"a", "b", NULL};
 static const struct option_spec SPECS[] = {
     {.name = "flag", .kind = OPTION_FLAG, .offset = AT(flag)},
     {.name = "text", .kind = OPTION_TEXT, .offset = AT(text)},
-    {.name = "ignored", .kind = OPTION_TEXT, .offset = AT(ignored)},
+    {.name = "live", .kind = OPTION_TEXT, .offset = AT(live), .live = true},
     {.name = "here", .kind = OPTION_TEXT, .offset = AT(here), .command_line_only = true},
     {.name = "list", .kind = OPTION_LIST, .offset = AT(list)},
     {.name = "number", .kind = OPTION_NUMBER, .offset = AT(number)},
@@ -31,7 +31,6 @@ static const struct option_spec SPECS[] = {
 #undef AT
 
 static const struct option_table TABLE = {SPECS, OPTION_COUNT(SPECS)};
-static const char *const BUT[] = {"ignored", NULL};
 
 static void each_kind_of_value_is_compared(void **state)
 {
@@ -43,7 +42,7 @@ static void each_kind_of_value_is_compared(void **state)
         const char *names;
     } rows[] = {
         {{.text = copy, .list = {one, 1}, .number = 1, .choice = 1}, ""},
-        {{.text = copy, .list = {one, 1}, .number = 1, .choice = 1, .ignored = "i"}, ""},
+        {{.text = copy, .list = {one, 1}, .number = 1, .choice = 1, .live = "l"}, "--live"},
         {{.text = copy, .list = {one, 1}, .number = 1, .choice = 1, .here = "h"}, ""},
         {{.text = copy, .list = {one, 1}, .number = 1, .choice = 1, .flag = true}, "--flag"},
         {{.list = {one, 1}, .number = 1, .choice = 1}, "--text"},
@@ -56,9 +55,19 @@ static void each_kind_of_value_is_compared(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        assert_string_equal(
-            options_changed(&TABLE, BUT, &same, &rows[i].values, names, sizeof(names)),
-            rows[i].names);
+        assert_string_equal(options_changed(&TABLE, &same, &rows[i].values, names, sizeof(names)),
+                            rows[i].names);
+}
+
+static void what_is_live_takes_no_restart(void **state)
+{
+    const struct values a = {.number = 1, .live = "a"}, b = {.number = 1, .live = "b"},
+                        c = {.number = 2, .live = "c"};
+    char names[64];
+
+    (void)state;
+    assert_string_equal(options_frozen(&TABLE, &a, &b, names, sizeof(names)), "");
+    assert_string_equal(options_frozen(&TABLE, &a, &c, names, sizeof(names)), "--number");
 }
 
 static void names_are_cut_where_they_do_not_fit(void **state)
@@ -67,13 +76,14 @@ static void names_are_cut_where_they_do_not_fit(void **state)
     char names[10];
 
     (void)state;
-    assert_string_equal(options_changed(&TABLE, BUT, &a, &b, names, sizeof(names)), "--flag, -");
+    assert_string_equal(options_changed(&TABLE, &a, &b, names, sizeof(names)), "--flag, -");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_of_value_is_compared),
+        cmocka_unit_test(what_is_live_takes_no_restart),
         cmocka_unit_test(names_are_cut_where_they_do_not_fit),
     };
 

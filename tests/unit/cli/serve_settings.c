@@ -12,14 +12,13 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-/* Reads a command line, split at blanks; the caller frees with done(). */
+#include "command_line.h"
+
+/* The caller frees with done(). */
 struct run {
-    char *line, *argv[32];
-    int argc;
+    struct command_line line;
     struct serve_options options;
     struct serve_settings settings;
-    struct text_list operands;
-    struct options_given given;
     struct diag diag;
 };
 
@@ -27,22 +26,15 @@ static int read_line(struct run *run, const char *line)
 {
     int r;
 
-    *run = (struct run){.line = strdup(line)};
-    for (char *word = strtok(run->line, " "); word; word = strtok(NULL, " "))
-        run->argv[run->argc++] = word;
-    r = options_parse(&SERVE_OPTIONS, run->argc, run->argv, &run->options, &run->operands,
-                      &run->given, &run->diag);
-    if (r < 0)
-        return r;
-    return serve_settings_read(&run->options, &run->settings, &run->diag);
+    *run = (struct run){0};
+    r = command_line_parse(&run->line, line, &SERVE_OPTIONS, &run->options, &run->diag);
+    return r < 0 ? r : serve_settings_read(&run->options, &run->settings, &run->diag);
 }
 
 static void done(struct run *run)
 {
     serve_settings_done(&run->settings);
-    options_done(&SERVE_OPTIONS, &run->options);
-    free(run->operands.items);
-    free(run->line);
+    command_line_done(&run->line, &SERVE_OPTIONS, &run->options);
 }
 
 static void attach_takes_ports_and_prefixes(void **state)
@@ -134,19 +126,11 @@ static void wrong_values_are_refused_with_their_option(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
-        struct serve_options options = {0};
-        char line[128], *argv[] = {line, NULL};
-        struct text_list operands = {0};
-        struct options_given given;
-        struct diag diag = {0};
+        struct run run;
 
-        (void)snprintf(line, sizeof(line), "%s", ROWS[i].line);
-        argv[1] = strchr(line, ' ');
-        *argv[1]++ = '\0';
-        assert_int_equal(options_parse(&SERVE_OPTIONS, 2, argv, &options, &operands, &given, &diag),
-                         -EINVAL);
-        assert_string_equal(diag.text, ROWS[i].message);
-        options_done(&SERVE_OPTIONS, &options);
+        assert_int_equal(read_line(&run, ROWS[i].line), -EINVAL);
+        assert_string_equal(run.diag.text, ROWS[i].message);
+        done(&run);
     }
 }
 
