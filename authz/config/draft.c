@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "policy.h"
 #include "template.h"
 
 int draft_no_memory(struct draft *draft)
@@ -79,11 +80,22 @@ int draft_read_on_unknown(struct draft *draft, const struct node *node, bool *re
     return 0;
 }
 
+int draft_need_database(struct draft *draft, struct place place, const char *fact)
+{
+    if (draft->policy->database_count)
+        return 0;
+    return diag_set_at(draft->diag, -EINVAL, place,
+                       "found fact \"%s\", which needs a database that names systems: give the "
+                       "policy \"databases: [FILE, ...]\"",
+                       fact);
+}
+
 int draft_read_template(struct draft *draft, const struct node *node,
                         struct template **ret_template)
 {
     struct place start = node_place_at(node, 0);
     struct diag inner = {0};
+    const char *fact;
     int r = draft_expect_text(draft, node, "a text");
 
     if (r < 0)
@@ -91,7 +103,10 @@ int draft_read_template(struct draft *draft, const struct node *node,
     r = template_compile(node->text, start, ret_template, &inner);
     if (r < 0 && inner.place.line) /* counted in the text: find it in the file */
         inner.place = node_place_at(node, inner.place.column - start.column);
-    return r < 0 ? diag_set_at(draft->diag, r, inner.place, "%s", inner.text) : 0;
+    if (r < 0)
+        return diag_set_at(draft->diag, r, inner.place, "%s", inner.text);
+    fact = template_needs_database(*ret_template);
+    return fact ? draft_need_database(draft, start, fact) : 0;
 }
 
 static int check_required(struct draft *draft, const struct node *node, const char *what,

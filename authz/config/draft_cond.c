@@ -213,6 +213,9 @@ static int read_member(struct reader *reader, const struct node *node)
 {
     const struct fact *fact = fact_find(node->key);
 
+    if (fact && fact->needs_database &&
+        draft_need_database(reader->draft, node->key_place, fact->name) < 0)
+        return -EINVAL;
     if (fact)
         return read_fact(reader, fact, node);
     for (int kind = COND_ALL; kind < GROUP_COUNT; kind++)

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "cleanup.h"
-#include "digest.h"
 #include "doc.h"
 #include "draft.h"
 #include "file.h"
@@ -67,7 +66,8 @@ static int own_headers(struct draft *draft, const struct node *rules)
             return draft_no_memory(draft);
     count = header_table_owned_count(policy->headers);
     for (size_t i = 0; i < count; i++)
-        if (name_table_add(&policy->header_slots, header_table_owned_name(policy->headers, i)) < 0)
+        if (name_table_add(&policy->slots[TARGET_REQUEST_HEADER],
+                           header_table_owned_name(policy->headers, i)) < 0)
             return draft_no_memory(draft);
     return 0;
 }
@@ -132,7 +132,7 @@ static int check_reachable(struct draft *draft)
     for (size_t i = 0; i + 1 < policy->rule_count; i++) {
         const struct rule *rule = &policy->rules[i], *next = rule + 1;
 
-        if (!rule->when && rule->then != RULE_CONTINUE)
+        if (!rule->when && rule->then != RULE_CONTINUE && rule->mode == RULE_ENFORCE)
             return diag_set_at(draft->diag, -EINVAL, next->place,
                                "rule \"%" PRIstr "\" can never be reached: rule \"%" PRIstr
                                "\" in line %u has no \"when\" and always decides",
@@ -149,7 +149,7 @@ static int settle_on_unknown(struct draft *draft)
     for (size_t i = 0; i < policy->rule_count; i++) {
         struct rule *rule = &policy->rules[i];
 
-        if (rule->then == RULE_CONTINUE)
+        if (rule->then == RULE_CONTINUE || rule->mode != RULE_ENFORCE)
             rule->on_unknown = ON_UNKNOWN_SKIP;
         if (rule->on_unknown == ON_UNKNOWN_UNSET)
             rule->on_unknown = policy->on_unknown;
@@ -165,22 +165,37 @@ static int settle_on_unknown(struct draft *draft)
 
 /* --- the file */
 
+/* Another version may have other keys, and rules are read with the databases in sight: these come
+ * first, wherever they stand. */
+static int read_early(struct draft *draft, const struct node *root)
+{
+    const struct node *version = node_find(root, STR("version"));
+    const struct node *databases = node_find(root, STR("databases"));
+    int r = version ? read_version(draft, version) : 0;
+
+    return r == 0 && databases ? draft_read_databases(draft, databases) : r;
+}
+
+static int was_read_early(struct draft *draft, const struct node *node)
+{
+    (void)draft;
+    (void)node;
+    return 0;
+}
+
 static int read_policy(struct draft *draft, const struct node *root)
 {
     static const struct draft_key KEYS[] = {
-        {"version", read_version, true},
+        {"version", was_read_early, true},
+        {"databases", was_read_early, false},
         {"rules", read_rules, true},
         {"default", read_default, true},
         {"on_unknown", read_on_unknown, false},
     };
-    const struct node *version;
     int r = draft_expect(draft, root, NODE_MAPPING, "a mapping: the keys of a policy");
 
-    if (r < 0)
-        return r;
-    version = node_find(root, STR("version")); /* first: another version may have other keys */
-    if (version)
-        r = read_version(draft, version);
+    if (r == 0)
+        r = read_early(draft, root);
     if (r == 0)
         r = draft_read_keys(draft, root, "a policy", KEYS, COUNT_OF(KEYS));
     if (r == 0)
@@ -190,11 +205,16 @@ static int read_policy(struct draft *draft, const struct node *root)
     return r < 0 ? r : settle_on_unknown(draft);
 }
 
-static void set_revision(struct policy *policy, struct str text)
+/* The digest of the file and, behind it, the digests of its databases. */
+static void set_revision(const struct draft *draft, struct str text)
 {
+    struct policy *policy = draft->policy;
+    struct str pieces[1 + DRAFT_DATABASES_MAX] = {text};
     char hex[DIGEST_HEX_SIZE];
 
-    digest_sha256_hex(&text, 1, hex);
+    for (size_t i = 0; i < policy->database_count; i++)
+        pieces[1 + i] = (struct str){draft->digests[i], DIGEST_HEX_SIZE - 1};
+    digest_sha256_hex(pieces, 1 + policy->database_count, hex);
     memcpy(policy->revision, hex, sizeof(policy->revision) - 1);
 }
 
@@ -222,11 +242,11 @@ int policy_file_parse(struct str text, const char *name, struct policy **ret_pol
         return r;
     if (policy_new(&policy) < 0 || name_policy(policy, name) < 0)
         return draft_no_memory(&draft);
-    set_revision(policy, text);
     draft.policy = policy;
     r = read_policy(&draft, doc_root(doc));
     if (r < 0)
         return r;
+    set_revision(&draft, text);
     *ret_policy = TAKE_PTR(policy);
     return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "decide.h"
 
+#include "matcher.h"
 #include "signature.h"
 #include "syn_source.h"
 
@@ -36,18 +37,43 @@ static void find_syn(const struct syn_source *source, const struct subject *subj
         source->lookup(source, &flow, ret_answer);
 }
 
+/* Name and flavor, as p0f prints them.  Returns false when the arena is full. */
+static bool name_label(const struct fp_label *label, struct subject *subject, struct arena *arena)
+{
+    struct str name = str_from(label->name), flavor = str_from(label->flavor);
+    char *text;
+
+    if (!flavor.len) {
+        subject->label = name;
+        return true;
+    }
+    text = arena_alloc(arena, name.len + 1 + flavor.len);
+    if (!text)
+        return false;
+    memcpy(text, name.ptr, name.len);
+    text[name.len] = ' ';
+    memcpy(text + name.len + 1, flavor.ptr, flavor.len);
+    subject->label = (struct str){text, name.len + 1 + flavor.len};
+    return true;
+}
+
 /* Returns false when the arena is full. */
-static bool fingerprint(const struct syn *syn, struct subject *subject, struct arena *arena)
+static bool fingerprint(const struct syn *syn, const struct policy *policy, struct subject *subject,
+                        struct arena *arena)
 {
     struct signature *signature = arena_alloc(arena, sizeof(*signature));
+    struct match *match = arena_alloc(arena, sizeof(*match));
     char *text = arena_alloc(arena, SIGNATURE_TEXT_MAX);
 
-    if (!signature || !text)
+    if (!signature || !match || !text)
         return false;
     signature_from_syn(syn, signature);
+    matcher_match_first((const struct fp_db *const *)policy->databases, policy->database_count,
+                        signature, match);
     subject->signature = signature;
     subject->p0f = (struct str){text, signature_format(signature, text)};
-    return true;
+    subject->match = match;
+    return !match->label || name_label(match->label, subject, arena);
 }
 
 enum decide_status decide(const struct syn_source *source, const struct policy *policy,
@@ -64,7 +90,7 @@ enum decide_status decide(const struct syn_source *source, const struct policy *
     subject->syn_reason = answer->reason;
     if (answer->state == SYN_STATE_UNAVAILABLE && on_fault == ON_FAULT_ERROR)
         return DECIDE_FAULT;
-    if (syn_state_has_syn(answer->state) && !fingerprint(&answer->syn, subject, arena))
+    if (syn_state_has_syn(answer->state) && !fingerprint(&answer->syn, policy, subject, arena))
         return DECIDE_OVERSIZE;
     if (policy_evaluate(policy, subject, arena, ret_decision) < 0)
         return DECIDE_OVERSIZE;

@@ -93,15 +93,15 @@ static void put_rules_metadata(struct reply *reply)
 {
     const struct policy *policy = reply->policy;
 
-    for (size_t i = 0; i < policy->metadata_slots.count; i++) {
-        const struct effect *effect = reply->decision->metadata[i];
+    for (size_t i = 0; i < policy->slots[TARGET_METADATA].count; i++) {
+        const struct effect *effect = reply->decision->mutations[TARGET_METADATA][i].effect;
         struct str text;
 
         if (!effect)
             continue;
         text = render(reply, effect->value);
         if (text.ptr)
-            response_put_entry(&reply->writer, policy->metadata_slots.names[i], text);
+            response_put_entry(&reply->writer, policy->slots[TARGET_METADATA].names[i], text);
     }
 }
 
@@ -141,10 +141,10 @@ static struct str *render_owned(struct reply *reply, size_t count)
         return NULL;
     }
     for (size_t i = 0; i < count; i++) {
-        const struct effect *effect = reply->decision->request_headers[i];
+        const struct effect *effect = reply->decision->mutations[TARGET_REQUEST_HEADER][i].effect;
         struct str text = {NULL, 0};
 
-        if (effect && !effect->remove)
+        if (effect && effect->kind != EFFECT_REMOVE)
             text = header_value_trim(render(reply, effect->value));
         if (text.len)
             values[i] = text;
@@ -152,16 +152,22 @@ static struct str *render_owned(struct reply *reply, size_t count)
     return values;
 }
 
+static bool is_removed(const struct effect *effect)
+{
+    return effect && effect->kind == EFFECT_REMOVE;
+}
+
 static void put_removals(struct reply *reply, const struct str *values, size_t owned_count)
 {
-    const struct policy *policy = reply->policy;
+    const struct name_table *slots = &reply->policy->slots[TARGET_REQUEST_HEADER];
+    const struct mutation *mutations = reply->decision->mutations[TARGET_REQUEST_HEADER];
     const struct request *request = reply->request;
 
     for (size_t i = 0; i < request->variant_count; i++)
         pb_put_text(&reply->writer, OK_HEADERS_TO_REMOVE, request->variants[i]);
-    for (size_t i = 0; i < policy->header_slots.count; i++)
-        if (i < owned_count ? !values[i].ptr : reply->decision->request_headers[i] != NULL)
-            pb_put_text(&reply->writer, OK_HEADERS_TO_REMOVE, policy->header_slots.names[i]);
+    for (size_t i = 0; i < slots->count; i++)
+        if (i < owned_count ? !values[i].ptr : is_removed(mutations[i].effect))
+            pb_put_text(&reply->writer, OK_HEADERS_TO_REMOVE, slots->names[i]);
 }
 
 static void put_allow(struct reply *reply)
@@ -175,7 +181,8 @@ static void put_allow(struct reply *reply)
     put_removals(reply, values, owned_count);
     for (size_t i = owned_count; i > 0; i--)
         if (values[i - 1].ptr)
-            response_put_header(&reply->writer, reply->policy->header_slots.names[i - 1],
+            response_put_header(&reply->writer,
+                                reply->policy->slots[TARGET_REQUEST_HEADER].names[i - 1],
                                 values[i - 1]);
     pb_close(&reply->writer, RESPONSE_OK, mark);
 }

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "matcher.h"
+#include "os.h"
 #include "signature.h"
 
 /* --- readers: `slot` matters to headers only */
@@ -82,17 +84,101 @@ static enum fact_case read_signature(const struct fact *fact, const struct subje
     return FACT_PRESENT;
 }
 
-/* In hops to this node, wherever in it the SYN was seen. */
+/* In hops to this node, wherever in it the SYN was seen.  A matched label knows the initial TTL
+ * better than the guess from the packet alone, unless it says that the TTL is random. */
 static enum fact_case read_distance(const struct fact *fact, const struct subject *subject,
                                     uint32_t slot, struct fact_value *ret_value)
 {
     const struct signature *signature = subject->signature;
+    const struct match *match = subject->match;
+    int hops;
 
     (void)fact;
     (void)slot;
     if (!signature)
         return FACT_UNOBSERVABLE;
-    ret_value->number = (uint64_t)syn_distance_to_node(signature->syn, signature->distance);
+    hops = match && !match->random_ttl ? match->distance : signature->distance;
+    ret_value->number = (uint64_t)syn_distance_to_node(signature->syn, hops);
+    return FACT_PRESENT;
+}
+
+static enum fact_case read_label(const struct fact *fact, const struct subject *subject,
+                                 uint32_t slot, struct fact_value *ret_value)
+{
+    (void)fact;
+    (void)slot;
+    if (!subject->match)
+        return FACT_UNOBSERVABLE;
+    if (!subject->label.ptr)
+        return FACT_ABSENT;
+    ret_value->text = subject->label;
+    return FACT_PRESENT;
+}
+
+/* A text of the label: `offset` is in struct fp_label. */
+static enum fact_case read_label_part(const struct fact *fact, const struct subject *subject,
+                                      uint32_t slot, struct fact_value *ret_value)
+{
+    const struct match *match = subject->match;
+    const char *text;
+
+    (void)slot;
+    if (!match)
+        return FACT_UNOBSERVABLE;
+    if (!match->label)
+        return FACT_ABSENT;
+    memcpy(&text, (const char *)match->label + fact->offset, sizeof(text));
+    if (!text[0])
+        return FACT_ABSENT;
+    ret_value->text = str_from(text);
+    return FACT_PRESENT;
+}
+
+static enum fact_case read_os_family(const struct fact *fact, const struct subject *subject,
+                                     uint32_t slot, struct fact_value *ret_value)
+{
+    (void)fact;
+    (void)slot;
+    if (!subject->match)
+        return FACT_UNOBSERVABLE;
+    ret_value->number = os_family_of(subject->match->label);
+    return FACT_PRESENT;
+}
+
+static enum fact_case read_os_match(const struct fact *fact, const struct subject *subject,
+                                    uint32_t slot, struct fact_value *ret_value)
+{
+    (void)fact;
+    (void)slot;
+    if (!subject->match)
+        return FACT_UNOBSERVABLE;
+    ret_value->number = subject->match->kind;
+    return FACT_PRESENT;
+}
+
+static enum fact_case read_mtu(const struct fact *fact, const struct subject *subject,
+                               uint32_t slot, struct fact_value *ret_value)
+{
+    (void)fact;
+    (void)slot;
+    if (!subject->match)
+        return FACT_UNOBSERVABLE;
+    if (!subject->match->mtu)
+        return FACT_ABSENT;
+    ret_value->number = (uint64_t)subject->match->mtu;
+    return FACT_PRESENT;
+}
+
+static enum fact_case read_link(const struct fact *fact, const struct subject *subject,
+                                uint32_t slot, struct fact_value *ret_value)
+{
+    (void)fact;
+    (void)slot;
+    if (!subject->match)
+        return FACT_UNOBSERVABLE;
+    if (!subject->match->link)
+        return FACT_ABSENT;
+    ret_value->text = str_from(subject->match->link);
     return FACT_PRESENT;
 }
 
@@ -126,9 +212,24 @@ static const char *reason_word(unsigned index)
     return syn_reason_name((enum syn_reason)index);
 }
 
+static const char *family_word(unsigned index)
+{
+    return os_family_name((enum os_family)index);
+}
+
+static const char *match_word(unsigned index)
+{
+    return match_kind_name((enum match_kind)index);
+}
+
 /* --- the table */
 
 #define OF(member) .offset = offsetof(struct subject, member)
+#define OF_LABEL(member)                                                                           \
+    .offset = offsetof(struct fp_label, member), .may_be_unobservable = true,                      \
+    .needs_database = true, .read = read_label_part
+
+enum { MTU_MAX = UINT16_MAX + 60 }; /* the largest MSS, with the headers of IPv6 and TCP */
 
 static const struct fact FACTS[] = {
     {"p0f", FACT_TEXT, .may_be_unobservable = true, .holds_commas = true, .read = read_p0f},
@@ -136,6 +237,16 @@ static const struct fact FACTS[] = {
      .read = read_signature},
     {"tcp.distance", FACT_NUMBER, .number_max = UINT8_MAX, .may_be_unobservable = true,
      .read = read_distance},
+    {"tcp.mtu", FACT_NUMBER, .number_max = MTU_MAX, .may_be_unobservable = true, .read = read_mtu},
+    {"tcp.link", FACT_TEXT, .may_be_unobservable = true, .needs_database = true, .read = read_link},
+    {"label", FACT_TEXT, .may_be_unobservable = true, .needs_database = true, .read = read_label},
+    {"os.class", FACT_TEXT, OF_LABEL(class_name)},
+    {"os.family", FACT_WORD, .word = family_word, .word_end = OS_COUNT_,
+     .may_be_unobservable = true, .needs_database = true, .read = read_os_family},
+    {"os.name", FACT_TEXT, OF_LABEL(name)},
+    {"os.flavor", FACT_TEXT, OF_LABEL(flavor)},
+    {"os.match", FACT_WORD, .word = match_word, .word_end = MATCH_COUNT_,
+     .may_be_unobservable = true, .needs_database = true, .read = read_os_match},
     {"fingerprint.state", FACT_WORD, .word = state_word, .word_end = SYN_STATE_COUNT_,
      .read = read_state},
     {"fingerprint.reason", FACT_WORD, .word = reason_word, .word_first = SYN_REASON_NONE + 1,

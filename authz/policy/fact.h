@@ -43,11 +43,12 @@ struct fact {
     bool takes_name; /* "header": a name says which one; `slot` of fact_read() */
     bool may_be_unobservable;
     bool ignores_case;             /* text compares with letter case aside (host names) */
+    bool needs_database;           /* without one in the policy there is never a value */
     bool holds_commas;             /* each of its values does; unquoted lists would cut them */
     uint64_t number_max;           /* of a number */
     unsigned word_first, word_end; /* of a word: its indexes */
     const char *(*word)(unsigned index);
-    size_t offset; /* of the field in struct subject, for readers of several facts */
+    size_t offset; /* of the field, for readers of several facts */
     enum fact_case (*read)(const struct fact *fact, const struct subject *subject, uint32_t slot,
                            struct fact_value *ret_value);
 };

@@ -9,8 +9,9 @@
  *              unknown:<rule>; skip goes on; a continue rule always skips
  *     NO       goes on
  *
- * and at the end the policy's default.  For one header or metadata key the later rule wins, by
- * slots: each name that any rule can set, remove or write has one, so merging is an assignment.  */
+ * and at the end the policy's default.  For one header, parameter or metadata key the later rule
+ * wins, by slots: each name that any rule can change has one, so merging is an assignment.  What is
+ * appended is kept with what it is appended to. */
 #ifndef POLICY_H
 #define POLICY_H
 
@@ -27,6 +28,7 @@
 #include "tri.h"
 
 struct cond;
+struct fp_db;
 
 enum verdict { VERDICT_DENY = 0, VERDICT_ALLOW, VERDICT_COUNT_ }; /* zeroed memory denies */
 
@@ -34,14 +36,51 @@ enum rule_then { RULE_DENY = 0, RULE_ALLOW, RULE_CONTINUE };
 
 enum on_unknown { ON_UNKNOWN_UNSET = 0, ON_UNKNOWN_DENY, ON_UNKNOWN_SKIP };
 
-/* One mutation of a request header or one metadata key. */
+/* Does a rule count?  A shadow rule is evaluated and never changes the reply; decision.would_be
+ * says what it would have done.  A rule that is off is not even evaluated.  Headers that either
+ * could set are taken from clients all the same. */
+enum rule_mode { RULE_ENFORCE = 0, RULE_SHADOW, RULE_OFF };
+
+/* What an effect of a rule changes.  Each has names of its own, numbered by policy.slots. */
+enum effect_target {
+    TARGET_REQUEST_HEADER = 0, /* on its way upstream */
+    TARGET_RESPONSE_HEADER,    /* the upstream's answer, on its way to the client */
+    TARGET_QUERY,              /* parameters of the request */
+    TARGET_METADATA,           /* dynamic metadata: the only one that a denial keeps */
+    TARGET_COUNT_,
+};
+
+enum effect_kind {
+    EFFECT_SET = 0,
+    EFFECT_APPEND, /* headers only */
+    EFFECT_REMOVE, /* request headers and query only; has no value */
+};
+
 struct effect {
-    uint32_t slot; /* into decision.request_headers or decision.metadata */
-    bool remove;   /* request headers only: remove the header, `value` is unused */
-    struct template *value;
+    enum effect_kind kind;
+    uint32_t slot; /* the number of its name in policy.slots[target] */
+    uint32_t
+        read_slot; /* EFFECT_APPEND to a request header: the client's copy in subject.headers */
+    struct template *value;          /* NULL: `members` instead, or a removal */
+    struct metadata_member *members; /* of nested metadata; the rule's own */
+    size_t member_count;
     struct place place;
 };
 
+/* One key of nested metadata: a text, or members again. */
+struct metadata_member {
+    struct str key;
+    struct template *value; /* NULL: `members` */
+    struct metadata_member *members;
+    size_t member_count;
+};
+
+struct effects {
+    struct effect *items;
+    size_t count;
+};
+
+/* One line; a header may stand there several times (set-cookie). */
 struct respond_header {
     struct str name; /* lower case */
     struct template *value;
@@ -49,8 +88,11 @@ struct respond_header {
 
 /* What a denial answers.  Owned by its rule. */
 struct respond {
-    uint16_t status;       /* an HTTP status that Envoy knows; 0: not given, 403 */
-    struct template *body; /* may be NULL */
+    uint16_t status;     /* an HTTP status that Envoy knows; 0: not given, 403 or 302 (redirect) */
+    uint8_t grpc_status; /* 1..16 for gRPC clients; 0: not given, follows from `status` */
+    struct template *body;         /* may be NULL */
+    struct template *redirect;     /* where to; may be NULL */
+    struct template *grpc_message; /* may be NULL: the first line of the body */
     struct respond_header *headers;
     size_t header_count;
 };
@@ -58,15 +100,13 @@ struct respond {
 struct rule {
     struct str id;
     struct place place; /* of the rule in its file */
+    enum rule_mode mode;
     enum rule_then then;
     enum on_unknown
         on_unknown;          /* effective: the rule's own or the policy's; UNSET if never needed */
     struct cond *when;       /* NULL: always */
     struct respond *respond; /* NULL unless given */
-    struct effect *request_headers;
-    size_t request_header_count;
-    struct effect *metadata;
-    size_t metadata_count;
+    struct effects effects[TARGET_COUNT_];
 };
 
 struct policy {
@@ -78,10 +118,12 @@ struct policy {
     enum verdict default_verdict;
     enum on_unknown on_unknown;
     struct header_table *headers;
-    /* Slots of decision.request_headers: the owned headers first (same index as in `headers`), then
-     * those that are only ever removed. */
-    struct name_table header_slots;
-    struct name_table metadata_slots; /* keys */
+    /* Names by slot.  Of request headers the owned ones come first (same index as in `headers`),
+     * then those that are only ever removed or appended to. */
+    struct name_table slots[TARGET_COUNT_];
+    size_t append_count; /* effects of all rules that append: the most that one decision can hold */
+    struct fp_db **databases; /* in order; owned */
+    size_t database_count;    /* 0: nothing has a label */
     atomic_uint references;
 };
 
@@ -93,6 +135,13 @@ enum decision_reason {
     DECISION_REASON_COUNT_,
 };
 
+/* What the rules that fired want of one name: the last effect, and for one that appends what came
+ * before it. */
+struct mutation {
+    const struct effect *effect;   /* NULL: no rule touched it */
+    const struct mutation *before; /* NULL: what the client or the upstream sent */
+};
+
 struct decision {
     enum verdict verdict;
     enum decision_reason reason;
@@ -101,10 +150,8 @@ struct decision {
      * then; the same as above when no shadow rule fired. */
     enum verdict would_be;
     const struct rule *would_be_rule;
-    /* Winners, one for each slot of the policy; NULL: no rule touched it. request_headers is all
-     * NULL on deny. */
-    const struct effect **request_headers;
-    const struct effect **metadata;
+    /* One for each slot of the policy.  On deny all are zero except those of metadata. */
+    struct mutation *mutations[TARGET_COUNT_];
     size_t unknown_count; /* rules that were UNKNOWN and skipped */
 };
 

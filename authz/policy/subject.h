@@ -53,8 +53,10 @@ struct subject {
     enum syn_reason syn_reason;
     const struct signature *signature; /* NULL: unobservable */
     struct str p0f;                    /* its text; ptr NULL: unobservable */
-    const struct match
-        *match; /* by the policy's databases; NULL: unobservable; its label may be NULL */
+    /* By the policy's databases, of which there may be none; NULL: unobservable.  Its label may be
+     * NULL; `label` is then absent, else the label's name and flavor as p0f prints them. */
+    const struct match *match;
+    struct str label;
 
     /* the request; all absent on a Check of the network filter */
     bool has_http;

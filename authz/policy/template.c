@@ -217,6 +217,14 @@ int template_compile(struct str text, struct place place, struct template **ret_
     return 0;
 }
 
+const char *template_needs_database(const struct template *template)
+{
+    for (size_t i = 0; i < template->part_count; i++)
+        if (template->parts[i].kind == PART_FACT && template->parts[i].fact->needs_database)
+            return template->parts[i].fact->name;
+    return NULL;
+}
+
 /* --- rendering */
 
 static bool part_text(const struct part *part, const struct subject *subject,

@@ -27,6 +27,9 @@ int template_compile(struct str text, struct place place, struct template **ret_
                      struct diag *diag);
 void template_freep(struct template **template);
 
+/* The first of its facts that only a database of the policy gives a value; NULL: none. */
+const char *template_needs_database(const struct template *template);
+
 enum template_result {
     TEMPLATE_TEXT = 0,
     TEMPLATE_ABSENT,    /* a fact has no value and no default */

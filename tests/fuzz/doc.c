@@ -10,19 +10,23 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void render_all(const struct policy *policy, const struct decision *decision,
-                       const struct subject *subject, struct arena *arena)
+static void render_chain(const struct mutation *mutation, const struct subject *subject,
+                         struct arena *arena)
 {
     static const struct template_names names = {.policy = STR_INIT("default")};
     struct str text;
 
-    for (size_t i = 0; i < policy->header_slots.count; i++)
-        if (decision->request_headers[i] && !decision->request_headers[i]->remove)
-            (void)template_render(decision->request_headers[i]->value, subject, &names, arena,
-                                  &text);
-    for (size_t i = 0; i < policy->metadata_slots.count; i++)
-        if (decision->metadata[i])
-            (void)template_render(decision->metadata[i]->value, subject, &names, arena, &text);
+    for (; mutation && mutation->effect; mutation = mutation->before)
+        if (mutation->effect->value)
+            (void)template_render(mutation->effect->value, subject, &names, arena, &text);
+}
+
+static void render_all(const struct policy *policy, const struct decision *decision,
+                       const struct subject *subject, struct arena *arena)
+{
+    for (size_t target = 0; target < TARGET_COUNT_; target++)
+        for (size_t i = 0; i < policy->slots[target].count; i++)
+            render_chain(&decision->mutations[target][i], subject, arena);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -238,12 +238,13 @@ static struct str set_value(const struct policy *policy, const struct decision *
     int slot = header_table_match(policy->headers, str_from(name)).owned_index;
     const struct template_names names = {.rule = STR("x")};
     struct str text = {NULL, 0};
+    const struct effect *effect;
 
     assert_int_not_equal(slot, HEADER_NONE);
-    if (decision->request_headers[slot])
-        assert_int_equal(
-            template_render(decision->request_headers[slot]->value, subject, &names, arena, &text),
-            TEMPLATE_TEXT);
+    effect = decision->mutations[TARGET_REQUEST_HEADER][slot].effect;
+    if (effect)
+        assert_int_equal(template_render(effect->value, subject, &names, arena, &text),
+                         TEMPLATE_TEXT);
     return text;
 }
 
@@ -325,8 +326,8 @@ static void the_rules_keep_their_places_and_answers(void **state)
     assert_int_equal(rules[0].respond->header_count, 1);
     assert_true(str_eq(rules[0].respond->headers[0].name, STR("x-denied-by")));
     assert_null(rules[1].respond);
-    assert_int_equal(rules[2].request_headers[0].place.line, 16);
-    assert_int_equal(rules[2].request_headers[0].place.column, 29);
+    assert_int_equal(rules[2].effects[TARGET_REQUEST_HEADER].items[0].place.line, 16);
+    assert_int_equal(rules[2].effects[TARGET_REQUEST_HEADER].items[0].place.column, 29);
 }
 
 static void owned_headers_have_the_first_slots(void **state)
@@ -343,16 +344,16 @@ static void owned_headers_have_the_first_slots(void **state)
 
     (void)state;
     assert_int_equal(header_table_owned_count(policy->headers), 2);
-    assert_int_equal(policy->header_slots.count, 4);
+    assert_int_equal(policy->slots[TARGET_REQUEST_HEADER].count, 4);
     for (size_t i = 0; i < 4; i++)
-        assert_true(str_eq(policy->header_slots.names[i], str_from(SLOTS[i])));
-    assert_int_equal(policy->rules[0].request_headers[0].slot, 2);
-    assert_int_equal(policy->rules[0].request_headers[1].slot, 1);
-    assert_int_equal(policy->rules[1].request_headers[0].slot, 1);
-    assert_false(policy->rules[1].request_headers[0].remove);
-    assert_int_equal(policy->rules[1].request_headers[1].slot, 2);
-    assert_true(policy->rules[1].request_headers[1].remove);
-    assert_int_equal(policy->rules[2].request_headers[0].slot, 0);
+        assert_true(str_eq(policy->slots[TARGET_REQUEST_HEADER].names[i], str_from(SLOTS[i])));
+    assert_int_equal(policy->rules[0].effects[TARGET_REQUEST_HEADER].items[0].slot, 2);
+    assert_int_equal(policy->rules[0].effects[TARGET_REQUEST_HEADER].items[1].slot, 1);
+    assert_int_equal(policy->rules[1].effects[TARGET_REQUEST_HEADER].items[0].slot, 1);
+    assert_false(policy->rules[1].effects[TARGET_REQUEST_HEADER].items[0].kind == EFFECT_REMOVE);
+    assert_int_equal(policy->rules[1].effects[TARGET_REQUEST_HEADER].items[1].slot, 2);
+    assert_true(policy->rules[1].effects[TARGET_REQUEST_HEADER].items[1].kind == EFFECT_REMOVE);
+    assert_int_equal(policy->rules[2].effects[TARGET_REQUEST_HEADER].items[0].slot, 0);
 }
 
 static void metadata_keys_of_all_rules_share_slots(void **state)
@@ -365,8 +366,9 @@ static void metadata_keys_of_all_rules_share_slots(void **state)
                                   "default: allow\n");
 
     (void)state;
-    assert_int_equal(policy->metadata_slots.count, 2);
-    assert_int_equal(policy->rules[1].metadata[0].slot, policy->rules[0].metadata[0].slot);
+    assert_int_equal(policy->slots[TARGET_METADATA].count, 2);
+    assert_int_equal(policy->rules[1].effects[TARGET_METADATA].items[0].slot,
+                     policy->rules[0].effects[TARGET_METADATA].items[0].slot);
 }
 
 static void headers_that_rules_test_have_read_slots(void **state)
@@ -445,12 +447,13 @@ static void many_rules_with_a_header_and_a_key_of_their_own_each_have_slots(void
     print_message("%d rules, %zu bytes: %.0f ms\n", RULES, length,
                   1e3 * (double)(after.tv_sec - before.tv_sec) +
                       1e-6 * (double)(after.tv_nsec - before.tv_nsec));
-    assert_int_equal(policy->header_slots.count, 1 + 2 * RULES);
-    assert_int_equal(policy->metadata_slots.count, RULES);
+    assert_int_equal(policy->slots[TARGET_REQUEST_HEADER].count, 1 + 2 * RULES);
+    assert_int_equal(policy->slots[TARGET_METADATA].count, RULES);
     for (uint32_t i = 0; i < RULES; i++) {
-        assert_int_equal(policy->rules[i].request_headers[0].slot, 1 + i);
-        assert_int_equal(policy->rules[i].request_headers[1].slot, 1 + RULES + i);
-        assert_int_equal(policy->rules[i].metadata[0].slot, i);
+        assert_int_equal(policy->rules[i].effects[TARGET_REQUEST_HEADER].items[0].slot, 1 + i);
+        assert_int_equal(policy->rules[i].effects[TARGET_REQUEST_HEADER].items[1].slot,
+                         1 + RULES + i);
+        assert_int_equal(policy->rules[i].effects[TARGET_METADATA].items[0].slot, i);
     }
 }
 

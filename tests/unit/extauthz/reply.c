@@ -302,7 +302,9 @@ static void the_network_filter_gets_status_and_metadata_alone(void **state)
                      ENVOY__SERVICE__AUTH__V3__CHECK_RESPONSE__HTTP_RESPONSE__NOT_SET);
     assert_string_equal(metadata(f, "p0f_signature"), SIGNATURE);
 
-    f->decision = (struct decision){.metadata = f->decision.metadata}; /* zeroed: a denial */
+    f->decision = (struct decision){
+        /* zeroed: a denial */
+        .mutations = {[TARGET_METADATA] = f->decision.mutations[TARGET_METADATA]}};
     check_response_freep(&f->response);
     f->response = check_response_read(
         reply_build(f->policy, &f->request, &f->decision, STR("id"), &f->arena));

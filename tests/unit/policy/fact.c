@@ -8,10 +8,15 @@
 
 #include <cmocka.h>
 
+#include "matcher.h"
 #include "signature.h"
 
 static const struct syn SYN = {.node_hops = 1}; /* seen behind one router of this node */
 static const struct signature SIGNATURE = {.syn = &SYN, .distance = 12};
+static const struct fp_label LABEL = {"unix", "Linux", "3.11 and newer", false};
+static const struct match MATCH = {
+    .kind = MATCH_FUZZY, .label = &LABEL, .distance = 12, .mtu = 1500, .link = "DSL"};
+static const struct match NO_MATCH = {0};
 static const struct str HEADERS[] = {STR_INIT("zero"), STR_INIT(""), {NULL, 0}};
 
 static struct endpoint endpoint(const char *text)
@@ -32,6 +37,8 @@ static struct subject full_subject(void)
         .syn_reason = SYN_REASON_PCAP,
         .signature = &SIGNATURE,
         .p0f = STR("4:64+0:0:1460:mss*44,7:mss:df:0"),
+        .match = &MATCH,
+        .label = STR("Linux 3.11 and newer"),
         .has_http = true,
         .method = STR("GET"),
         .path = STR("/index"),
@@ -50,6 +57,14 @@ static const struct {
     {"p0f", FACT_UNOBSERVABLE, "4:64+0:0:1460:mss*44,7:mss:df:0"},
     {"signature", FACT_UNOBSERVABLE, NULL},
     {"tcp.distance", FACT_UNOBSERVABLE, "11"},
+    {"tcp.mtu", FACT_UNOBSERVABLE, "1500"},
+    {"tcp.link", FACT_UNOBSERVABLE, "DSL"},
+    {"label", FACT_UNOBSERVABLE, "Linux 3.11 and newer"},
+    {"os.class", FACT_UNOBSERVABLE, "unix"},
+    {"os.family", FACT_UNOBSERVABLE, "linux"},
+    {"os.name", FACT_UNOBSERVABLE, "Linux"},
+    {"os.flavor", FACT_UNOBSERVABLE, "3.11 and newer"},
+    {"os.match", FACT_UNOBSERVABLE, "fuzzy"},
     {"fingerprint.state", FACT_PRESENT, "captured"},
     {"fingerprint.reason", FACT_ABSENT, "pcap"},
     {"source.address", FACT_ABSENT, "192.0.2.7"},
@@ -134,6 +149,44 @@ static void a_header_is_read_from_its_slot(void **state)
     assert_int_equal(fact_read(header, &subject, 2, &value), FACT_ABSENT);
 }
 
+/* The system of a SYN that no database knows is unknown, which is a value; a system has no name. */
+static void a_syn_without_a_label_is_of_an_unknown_family(void **state)
+{
+    static const struct {
+        const char *name, *shown; /* NULL: absent */
+    } FACTS[] = {{"os.family", "unknown"}, {"os.match", "none"}, {"label", NULL},
+                 {"os.class", NULL},       {"os.name", NULL},    {"os.flavor", NULL},
+                 {"tcp.mtu", NULL},        {"tcp.link", NULL}};
+    const struct subject subject = {.signature = &SIGNATURE, .match = &NO_MATCH};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(FACTS) / sizeof(FACTS[0]); i++) {
+        const struct fact *fact = fact_find(str_from(FACTS[i].name));
+        char buffer[FACT_TEXT_MAX];
+        struct fact_value value;
+
+        assert_int_equal(fact_read(fact, &subject, 0, &value),
+                         FACTS[i].shown ? FACT_PRESENT : FACT_ABSENT);
+        if (FACTS[i].shown)
+            assert_true(str_eq(fact_show(fact, &value, buffer), str_from(FACTS[i].shown)));
+    }
+}
+
+static void a_matched_label_knows_the_distance_better(void **state)
+{
+    static const struct match NEAR = {.distance = 3}, RANDOM = {.distance = 3, .random_ttl = true};
+    const struct fact *distance = fact_find(STR("tcp.distance"));
+    struct fact_value value;
+
+    (void)state;
+    (void)fact_read(distance, &(struct subject){.signature = &SIGNATURE, .match = &NEAR}, 0,
+                    &value);
+    assert_int_equal(value.number, 2);
+    (void)fact_read(distance, &(struct subject){.signature = &SIGNATURE, .match = &RANDOM}, 0,
+                    &value);
+    assert_int_equal(value.number, 11);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -142,6 +195,8 @@ int main(void)
         cmocka_unit_test(the_rows_above_are_all_facts),
         cmocka_unit_test(unknown_names_and_other_letter_case_are_no_facts),
         cmocka_unit_test(a_header_is_read_from_its_slot),
+        cmocka_unit_test(a_syn_without_a_label_is_of_an_unknown_family),
+        cmocka_unit_test(a_matched_label_knows_the_distance_better),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

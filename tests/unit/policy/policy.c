@@ -18,11 +18,14 @@ enum when { ALWAYS = 0, NO, UNKNOWN, YES };
 
 enum { EFFECTS_MAX = 3, RULES_MAX = 4, HEADER_SLOTS = 3, METADATA_SLOTS = 2 };
 
+#define APPEND(slot) (100 + (slot))
+
 struct rule_row {
     enum when when;
     enum rule_then then;
     enum on_unknown on_unknown;
-    int set[EFFECTS_MAX];      /* header slots from 1; negative: removed */
+    enum rule_mode mode;
+    int set[EFFECTS_MAX];      /* header slots from 1; negative: removed; APPEND(slot) */
     int metadata[EFFECTS_MAX]; /* metadata slots from 1 */
 };
 
@@ -35,16 +38,20 @@ static struct cond *new_cond(enum when when)
     return cond_builder_finish(&builder);
 }
 
-static struct effect *new_effects(const int slots[EFFECTS_MAX], size_t *ret_count)
+static struct effects new_effects(const int slots[EFFECTS_MAX])
 {
-    struct effect *effects = calloc(EFFECTS_MAX, sizeof(*effects));
+    struct effects effects = {.items = calloc(EFFECTS_MAX, sizeof(*effects.items))};
 
-    assert_non_null(effects);
-    for (*ret_count = 0; *ret_count < EFFECTS_MAX && slots[*ret_count]; (*ret_count)++) {
-        int slot = slots[*ret_count];
+    assert_non_null(effects.items);
+    for (; effects.count < EFFECTS_MAX && slots[effects.count]; effects.count++) {
+        int slot = slots[effects.count];
 
-        effects[*ret_count].remove = slot < 0;
-        effects[*ret_count].slot = (uint32_t)(slot < 0 ? -slot : slot) - 1;
+        effects.items[effects.count] = (struct effect){
+            .kind = slot < 0           ? EFFECT_REMOVE
+                    : slot > APPEND(0) ? EFFECT_APPEND
+                                       : EFFECT_SET,
+            .slot = (uint32_t)(slot < 0 ? -slot : slot % APPEND(0)) - 1,
+        };
     }
     return effects;
 }
@@ -58,18 +65,24 @@ static struct policy *new_policy(const struct rule_row *rows, size_t count, enum
     policy->rules = calloc(count + 1, sizeof(*policy->rules));
     assert_non_null(policy->rules);
     for (size_t i = 0; i < HEADER_SLOTS; i++)
-        assert_int_equal(name_table_add(&policy->header_slots, str_from_offset(STR("xyz"), i)), i);
+        assert_int_equal(
+            name_table_add(&policy->slots[TARGET_REQUEST_HEADER], str_from_offset(STR("xyz"), i)),
+            i);
     for (size_t i = 0; i < METADATA_SLOTS; i++)
-        assert_int_equal(name_table_add(&policy->metadata_slots, str_from_offset(STR("xyz"), i)),
-                         i);
+        assert_int_equal(
+            name_table_add(&policy->slots[TARGET_METADATA], str_from_offset(STR("xyz"), i)), i);
     for (size_t i = 0; i < count; i++) {
         struct rule *rule = &policy->rules[policy->rule_count++];
 
         rule->then = rows[i].then;
         rule->on_unknown = rows[i].on_unknown;
         rule->when = rows[i].when == ALWAYS ? NULL : new_cond(rows[i].when);
-        rule->request_headers = new_effects(rows[i].set, &rule->request_header_count);
-        rule->metadata = new_effects(rows[i].metadata, &rule->metadata_count);
+        rule->mode = rows[i].mode;
+        rule->effects[TARGET_REQUEST_HEADER] = new_effects(rows[i].set);
+        rule->effects[TARGET_METADATA] = new_effects(rows[i].metadata);
+        for (size_t e = 0; e < rule->effects[TARGET_REQUEST_HEADER].count; e++)
+            policy->append_count +=
+                rule->effects[TARGET_REQUEST_HEADER].items[e].kind == EFFECT_APPEND;
     }
     return policy;
 }
@@ -193,22 +206,26 @@ static void rules_decide_from_top_to_bottom(void **state)
 
 /* --- merging */
 
-/* Which rule won each slot, from 1; 0: none */
-static void assert_winners(const struct policy *policy, const struct effect *const *winners,
-                           bool metadata, const int *wanted, size_t count)
+/* The rule that an effect is of, from 1; 0: none. */
+static int rule_of(const struct policy *policy, const struct effect *effect,
+                   enum effect_target target)
 {
-    for (size_t slot = 0; slot < count; slot++) {
-        int found = 0;
+    for (size_t i = 0; i < policy->rule_count; i++) {
+        const struct effect *first = policy->rules[i].effects[target].items;
 
-        for (size_t i = 0; i < policy->rule_count; i++) {
-            const struct rule *rule = &policy->rules[i];
-            const struct effect *first = metadata ? rule->metadata : rule->request_headers;
-
-            if (winners[slot] >= first && winners[slot] < first + EFFECTS_MAX)
-                found = (int)i + 1;
-        }
-        assert_int_equal(found, wanted[slot]);
+        if (effect >= first && effect < first + EFFECTS_MAX)
+            return (int)i + 1;
     }
+    return 0;
+}
+
+/* Which rule won each slot, from 1; 0: none */
+static void assert_winners(const struct policy *policy, const struct decision *decision,
+                           enum effect_target target, const int *wanted, size_t count)
+{
+    for (size_t slot = 0; slot < count; slot++)
+        assert_int_equal(rule_of(policy, decision->mutations[target][slot].effect, target),
+                         wanted[slot]);
 }
 
 static const struct {
@@ -273,8 +290,8 @@ static void for_one_header_the_later_rule_wins(void **state)
 
         print_message("%s\n", MERGES[i].what);
         assert_int_equal(policy_evaluate(policy, &SUBJECT, &arena, &decision), 0);
-        assert_winners(policy, decision.request_headers, false, MERGES[i].headers, HEADER_SLOTS);
-        assert_winners(policy, decision.metadata, true, MERGES[i].metadata, METADATA_SLOTS);
+        assert_winners(policy, &decision, TARGET_REQUEST_HEADER, MERGES[i].headers, HEADER_SLOTS);
+        assert_winners(policy, &decision, TARGET_METADATA, MERGES[i].metadata, METADATA_SLOTS);
         arena_reset(&arena);
     }
 }
@@ -289,7 +306,7 @@ static void every_arena_cap_gives_a_decision_or_enomem(void **state)
     bool enough = false;
 
     (void)state;
-    for (size_t cap = 0; cap < 128; cap++) {
+    for (size_t cap = 0; cap < 256; cap++) {
         CLEANUP(arena_done) struct arena arena;
         struct decision decision = {.verdict = VERDICT_COUNT_};
         int r;
