@@ -319,26 +319,35 @@ static void each_file_that_is_shipped_loads(void **state)
     }
 }
 
-static void each_example_of_the_guide_loads(void **state)
+/* Returns how many examples the guide has. */
+static int load_examples(const char *name)
 {
     static const char OPEN[] = "```yaml\n", CLOSE[] = "```";
     CLEANUP(freep) char *bytes = NULL, *guide = NULL;
+    char path[512];
     struct diag diag = {0};
     size_t size = 0;
     int examples = 0;
 
-    (void)state;
-    assert_int_equal(file_read(TEST_DATA "/../../docs/node.md", 1 << 20, &bytes, &size, &diag), 0);
+    (void)snprintf(path, sizeof(path), TEST_DATA "/../../docs/%s", name);
+    assert_int_equal(file_read(path, 1 << 20, &bytes, &size, &diag), 0);
     guide = str_dup((struct str){bytes, size});
     assert_non_null(guide);
     for (char *at = guide; (at = strstr(at, OPEN)); examples++) {
         char *end = strstr(at += strlen(OPEN), CLOSE);
 
         assert_non_null(end);
-        assert_loads("node.md", (struct str){at, (size_t)(end - at)});
+        assert_loads(name, (struct str){at, (size_t)(end - at)});
         at = end;
     }
-    assert_true(examples >= 1);
+    return examples;
+}
+
+static void each_example_of_the_guides_loads(void **state)
+{
+    (void)state;
+    assert_true(load_examples("node.md") >= 1);
+    assert_true(load_examples("settings.md") >= 1);
 }
 
 static void files_that_cannot_be_read_say_why(void **state)
@@ -377,7 +386,7 @@ int main(void)
         cmocka_unit_test(an_empty_list_is_a_list),
         cmocka_unit_test(a_file_cut_anywhere_is_refused_with_a_place),
         cmocka_unit_test(each_file_that_is_shipped_loads),
-        cmocka_unit_test(each_example_of_the_guide_loads),
+        cmocka_unit_test(each_example_of_the_guides_loads),
         cmocka_unit_test(files_that_cannot_be_read_say_why),
     };
 
