@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A client of HTTP/3, by aioquic from deploy/install-deps."""
+
+import asyncio
+import glob
+import os
+import ssl
+import sys
+
+E2E = os.path.dirname(os.path.abspath(__file__))
+with open(os.path.join(E2E, "aioquic.version")) as file:
+    FOLDER = f"{os.environ.get('SYNAUTHZ_CACHE', '/var/cache/synauthz')}/aioquic-{file.read().strip()}"
+sys.path += glob.glob(f"{FOLDER}/lib/python3*/site-packages")
+from aioquic.asyncio import QuicConnectionProtocol, connect
+from aioquic.h3.connection import H3_ALPN, H3Connection
+from aioquic.h3.events import DataReceived, HeadersReceived
+from aioquic.quic.configuration import QuicConfiguration
+
+
+class Client(QuicConnectionProtocol):
+    """Requests one after the other."""
+
+    def __init__(self, *arguments, **more):
+        super().__init__(*arguments, **more)
+        self.http, self.headers, self.body = H3Connection(self._quic), [], b""
+        self.ended = None
+
+    async def get(self, path, headers=()):
+        """(status, headers as a dictionary, body)"""
+        stream = self._quic.get_next_available_stream_id()
+        request = [(":method", "GET"), (":scheme", "https"), (":authority", "lab.test"), (":path", path), *headers]
+        self.headers, self.body, self.ended = [], b"", asyncio.get_running_loop().create_future()
+        self.http.send_headers(stream, [(name.encode(), value.encode()) for name, value in request], end_stream=True)
+        self.transmit()
+        await asyncio.wait_for(self.ended, 20)
+        found = {name.decode(): value.decode() for name, value in self.headers}
+        return int(found.pop(":status")), found, self.body.decode()
+
+    def quic_event_received(self, event):
+        for part in self.http.handle_event(event):
+            if isinstance(part, HeadersReceived):
+                self.headers += part.headers
+            elif isinstance(part, DataReceived):
+                self.body += part.data
+            if part.stream_ended and self.ended and not self.ended.done():
+                self.ended.set_result(True)
+
+
+async def _get_all(address, port, requests):
+    configuration = QuicConfiguration(alpn_protocols=H3_ALPN, is_client=True, verify_mode=ssl.CERT_NONE)
+    async with connect(address, port, configuration=configuration, create_protocol=Client) as client:
+        return [await client.get(path, headers) for path, headers in requests]
+
+
+def get_all(address, port, *requests):
+    """The answers to (path, headers) on one connection, made in this thread's network namespace."""
+    return asyncio.run(_get_all(address, port, requests))
