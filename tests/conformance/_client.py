@@ -120,12 +120,14 @@ class Http2:
         self.peer.close()
 
 
-def connect(namespace, address, port, source_port=0):
-    """A TCP connection from a network namespace."""
+def connect(namespace, address, port, source_port=0, source_options=()):
+    """A TCP connection from a network namespace; `source_options`: of setsockopt(), set before its SYN."""
     with namespace.entered():
         sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.settimeout(30)
+    for option in source_options:
+        sock.setsockopt(*option)
     if source_port:
         sock.bind(("", source_port))
     sock.connect((address, port))

@@ -171,6 +171,17 @@ def cluster(name, address, http2=False, **more):
     return merged(base, more)
 
 
+def unix_get(address, path):
+    """The page of an HTTP server on a unix socket."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(20)
+        sock.connect(address)
+        client = http.client.HTTPConnection("unix")
+        client.sock = sock
+        client.request("GET", path)
+        return client.getresponse().read().decode()
+
+
 class Envoy:
     """One Envoy.  `listeners`: {name: described}, `clusters`: list."""
 
@@ -209,13 +220,7 @@ class Envoy:
 
     def get(self, path):
         """A page of the admin interface."""
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(20)
-            sock.connect(self.admin)
-            client = http.client.HTTPConnection("admin")
-            client.sock = sock
-            client.request("GET", path)
-            return client.getresponse().read().decode()
+        return unix_get(self.admin, path)
 
     def stats(self, prefix):
         """{name: value} of the counters and gauges that begin so."""

@@ -97,8 +97,8 @@ class Trial:
     def name(self, listener="main"):
         return f"s{self.scenario.number:02}-{listener}"
 
-    def connect(self, listener="main", address=SERVER_IPV4, source_port=0):
-        return connect(self.lab.client, address, self.scenario.port(listener), source_port)
+    def connect(self, listener="main", address=SERVER_IPV4, **options):
+        return connect(self.lab.client, address, self.scenario.port(listener), **options)
 
     def http1(self, listener="main", **options):
         return Http1(self.connect(listener, **options))
@@ -144,9 +144,9 @@ class Trial:
         return self.world.log.of(reply.id)
 
     def stat(self, name, listener="main"):
-        """A counter of the HTTP filter."""
-        full = f"cluster.upstream.ext_authz.{self.name(listener)}.{name}"
-        return self.envoy.stats(full).get(full, 0)
+        """A counter of the HTTP filter; one that this Envoy does not have is an error."""
+        full = f"http.{self.name(listener)}.ext_authz.{self.name(listener)}.{name}"
+        return self.envoy.stats(full)[full]
 
 
 def request_id(call):

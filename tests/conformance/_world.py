@@ -6,13 +6,14 @@ import threading
 import time
 import traceback
 
-from _envoy import AccessLog, Envoy, cluster
+from _envoy import AccessLog, Envoy, cluster, unix_get
 from _scenario import SCENARIOS, Trial, describe, release, request_id
 from _tap import Tap
 from _upstream import Upstream
 from lab import SERVER_DEVICE, Lab, LabError, find_synauthz
 
 SYNAUTHZ, TAP, UPSTREAM, PINS = "/run/lab/synauthz.sock", "/run/lab/tap.sock", "/run/lab/upstream.sock", "/run/lab/bpf"
+ADMIN = "/run/lab/synauthz.admin"
 
 
 class World:
@@ -26,7 +27,7 @@ class World:
             self._start_capture()
             os.chmod("/run/lab", 0o1777)  # where synauthz, as nobody, makes its sockets
             self.policy = self.lab.write("policy.yaml", policy_of(scenarios))
-            self.synauthz = self.serve("synauthz", self.policy)
+            self.synauthz = self.serve("synauthz", self.policy, "--admin", f"unix:{ADMIN}")
         self.upstream = Upstream(UPSTREAM)
         self.tap = Tap(TAP, target or SYNAUTHZ)
         self.envoy = self._start_envoy()
@@ -45,6 +46,13 @@ class World:
         return self.lab.start(
             name, find_synauthz(), "serve", "--policy", policy, "--listen", listen, *source, *options
         ).wait_for("ready", 60)
+
+    def metric(self, name):
+        """A number on synauthz's page of metrics, None if it is not there."""
+        for line in unix_get(ADMIN, "/metrics").splitlines():
+            if line.startswith(name) and line[len(name)] in " {":
+                return float(line.split()[-1])
+        return None
 
     def _start_envoy(self):
         listeners, clusters = [], {
