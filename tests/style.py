@@ -55,6 +55,7 @@ HOMES = (
     (r"(sha2|sha1|sha256|md5)\.h", ("authz/base/",)),
     (r"pcre2\.h", ("authz/policy/",)),
     (r"microhttpd\.h", ("authz/admin/",)),
+    (r"openssl/.*", ("authz/tls/",)),
     (r"cmocka\.h", ("tests/",)),
 )
 

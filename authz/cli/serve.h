@@ -21,6 +21,7 @@ struct serve {
     } listeners;
     struct listener admin_listener;
     struct syn_source *source;
+    struct certificates *certificates; /* NULL without a TLS listener */
     struct policy_store *store;
     struct server *server;
     struct admin *admin;

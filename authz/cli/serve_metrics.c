@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "capture_metrics.h"
+#include "certificates.h"
 #include "pin_source.h"
 #include "policy.h"
 #include "policy_store.h"
@@ -243,6 +244,28 @@ static void write_capture(struct serve_metrics *metrics, struct metric_page *pag
     capture_metrics_write(&numbers, page);
 }
 
+/* --- TLS -------------------------------------------------------------------------------------- */
+
+static void write_tls(const struct serve_metrics *metrics, const struct relay_counts *counts,
+                      struct metric_page *page)
+{
+    static const char HANDSHAKES[] = "synauthz_tls_handshakes_total";
+
+    write_results(page, "synauthz_tls_reloads_total",
+                  "Certificates read again on SIGHUP and when their files changed.",
+                  metrics->tls_reloads);
+    metric_family(page, HANDSHAKES, METRIC_COUNTER, "TLS handshakes of clients.");
+    metric_u64(page, HANDSHAKES, (struct metric_label[]){{"result", "refused"}, {NULL, NULL}},
+               counts->refused);
+    metric_u64(page, HANDSHAKES, (struct metric_label[]){{"result", "ok"}, {NULL, NULL}},
+               counts->accepted);
+    write_one(page, "synauthz_tls_connections", METRIC_GAUGE,
+              "TLS connections now, those in their handshake included.", counts->open);
+    write_one(page, "synauthz_tls_certificate_expiry_timestamp_seconds", METRIC_GAUGE,
+              "When the certificate ends, in Unix time.",
+              (uint64_t)certificates_expiry(metrics->certificates));
+}
+
 static void write_page(void *context, struct metric_page *page)
 {
     struct serve_metrics *metrics = context;
@@ -254,6 +277,8 @@ static void write_page(void *context, struct metric_page *page)
     write_checks(&counts, page);
     write_lookups(&counts.checks, page);
     write_calls(&counts, page);
+    if (metrics->certificates)
+        write_tls(metrics, &counts.tls, page);
     if (metrics->pins)
         write_pins(metrics->pins, page);
     if (metrics->maps)

@@ -11,6 +11,7 @@
 #include "beat.h"
 
 struct capture_maps;
+struct certificates;
 struct policy_store;
 struct server;
 struct syn_source;
@@ -19,13 +20,15 @@ struct syn_source;
 struct serve_metrics {
     const struct server *server;
     struct policy_store *store;
-    const struct syn_source *pins;   /* NULL: SYNs do not come from pins */
-    const struct capture_maps *maps; /* of capture of our own, or NULL */
+    struct certificates *certificates; /* NULL: no listener speaks TLS */
+    const struct syn_source *pins;     /* NULL: SYNs do not come from pins */
+    const struct capture_maps *maps;   /* of capture of our own, or NULL */
 
     /* Written by serve's loop, read by the admin thread. */
     struct beat loop;
     atomic_bool is_draining;
-    atomic_uint_fast64_t policy_reloads[2], config_reloads[2]; /* failed, succeeded */
+    atomic_uint_fast64_t policy_reloads[2], config_reloads[2],
+        tls_reloads[2]; /* failed, succeeded */
 
     uint64_t map_read_failures; /* the admin thread's */
 };

@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "decide.h"
+#include "client_name.h"
 #include "listener.h"
 #include "options_changed.h"
+#include "serve_tls.h"
 #include "shared_options.h"
 
 enum { THREADS_MAX = 64, DRAIN_MS_MAX = 3600000 };
@@ -44,7 +46,36 @@ static const struct option_spec SPECS[] = {
      .offset = AT(listen),
      .check = listener_check,
      .help = "unix:/path[,mode=0660][,group=NAME|GID], unix:@name,\n"
-             "IP:PORT or [IP6]:PORT; may be repeated"},
+             "IP:PORT[,tls] or [IP6]:PORT[,tls]; may be repeated"},
+    {.name = "tls-cert",
+     .kind = OPTION_TEXT,
+     .value = "FILE",
+     .offset = AT(tls_cert),
+     .live = true,
+     .help = "the certificate of `,tls` listeners and its chain (PEM);\n"
+             "read again when it changes and on SIGHUP, as are the next"},
+    {.name = "tls-key",
+     .kind = OPTION_TEXT,
+     .value = "FILE",
+     .offset = AT(tls_key),
+     .live = true,
+     .help = "its private key (PEM), without a passphrase"},
+    {.name = "tls-client-ca",
+     .kind = OPTION_TEXT,
+     .value = "FILE",
+     .offset = AT(tls_client_ca),
+     .live = true,
+     .help = "clients must show a certificate that one of these (PEM)\n"
+             "has signed"},
+    {.name = "tls-client-san",
+     .kind = OPTION_LIST,
+     .value = "NAME",
+     .offset = AT(tls_client_san),
+     .live = true,
+     .check = client_name_check,
+     .help = "and that has this name: a URI (spiffe://a/ns/x/sa/y, or\n"
+             "spiffe://a/ns/x/* for all below) or DNS name; may be\n"
+             "repeated"},
     {.name = "attach",
      .kind = OPTION_LIST,
      .value = "IFACE",
@@ -194,6 +225,8 @@ int serve_settings_read(const struct serve_options *options, struct serve_settin
     if (options->listen.count == 0)
         return diag_set(diag, -EINVAL, "--listen ADDR is missing");
     r = read_source(ret_settings, diag);
+    if (r == 0)
+        r = serve_tls_files(options, &ret_settings->tls, diag);
     if (r < 0)
         return r;
     r = read_lists(ret_settings);

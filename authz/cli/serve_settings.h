@@ -5,6 +5,7 @@
 
 #include "cli.h"
 #include "config_file.h"
+#include "credentials.h"
 #include "option_values.h"
 #include "privileges.h"
 #include "settings_view.h"
@@ -12,7 +13,8 @@
 /* As given; the target of SERVE_OPTIONS. */
 struct serve_options {
     const char *policy, *source, *pin_dir, *user, *config, *admin, *log;
-    struct text_list listen, attach, ports, prefixes, redirect_ports;
+    const char *tls_cert, *tls_key, *tls_client_ca;
+    struct text_list listen, attach, ports, prefixes, redirect_ports, tls_client_san;
     uint64_t threads, max_pending, max_live;
     uint64_t drain_delay_ms, drain_timeout_ms;
     unsigned on_fault; /* enum on_fault */
@@ -38,7 +40,8 @@ struct serve_settings {
     struct port_list ports;
     struct port_list redirect_ports;
     struct prefix_list prefixes;
-    const char *pcap_file; /* of SERVE_PCAP */
+    const char *pcap_file;       /* of SERVE_PCAP */
+    struct credential_files tls; /* borrowed from `options`; all NULL without a TLS listener */
 };
 
 /* Returns 0, or a negative errno with a message about the option that is wrong or missing.  Either

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "certificates.h"
 #include "cleanup.h"
 #include "confine.h"
 #include "listen_option.h"
@@ -27,6 +28,7 @@ void serve_done(struct serve *serve)
     admin_stopp(&serve->admin); /* its pages look at all that follows */
     if (serve->server)
         server_stop(serve->server, (unsigned)serve->orders.options.drain_timeout_ms);
+    certificates_freep(&serve->certificates);
     policy_store_freep(&serve->store);
     syn_source_freep(&serve->source);
     closep(&serve->admin_listener.fd);
@@ -150,10 +152,12 @@ static void back_to_console(struct serve *serve)
 static enum exit_status open_files(struct serve *serve, struct diag *diag)
 {
     const char *capture_file = serve->orders.settings.pcap_file;
+    const struct credential_files *tls = &serve->orders.settings.tls;
 
     serve->source = syn_source_none(); /* with pins and --attach until open_source() */
     if ((capture_file && pcap_source_open(capture_file, &serve->source, diag) < 0) ||
-        policy_store_open(serve->orders.options.policy, &serve->store, diag) < 0)
+        policy_store_open(serve->orders.options.policy, &serve->store, diag) < 0 ||
+        (tls->certificate && certificates_open(tls, &serve->certificates, diag) < 0))
         return STATUS_INVALID;
     return STATUS_OK;
 }
@@ -177,7 +181,10 @@ static enum exit_status try_files(struct serve *serve, struct diag *diag)
 
     if (may_read(serve->command_line->config, diag) < 0 ||
         may_read(serve->orders.options.policy, diag) < 0 ||
-        may_read(serve->orders.settings.pcap_file, diag) < 0)
+        may_read(serve->orders.settings.pcap_file, diag) < 0 ||
+        may_read(serve->orders.options.tls_cert, diag) < 0 ||
+        may_read(serve->orders.options.tls_key, diag) < 0 ||
+        may_read(serve->orders.options.tls_client_ca, diag) < 0)
         return STATUS_INVALID;
     status = serve_orders_read(serve->command_line, serve->given, &orders, diag);
     serve_orders_done(&orders);
@@ -288,6 +295,7 @@ static int answer(struct serve *serve, struct diag *diag)
     const struct server_config config = {
         .listeners = serve->listeners.items,
         .listener_count = serve->listeners.count,
+        .certificates = serve->certificates,
         .threads = (unsigned)serve->orders.options.threads,
         .store = serve->store,
         .source = serve->source,
@@ -303,6 +311,7 @@ static int answer_admin(struct serve *serve, struct diag *diag)
 
     serve->metrics.server = serve->server;
     serve->metrics.store = serve->store;
+    serve->metrics.certificates = serve->certificates;
     if (serve->admin_listener.fd < 0)
         return 0;
     return admin_start(take_fd(&serve->admin_listener.fd), &pages, &serve->admin, diag);

@@ -34,7 +34,7 @@
 #define OPTION_ADMIN(type, field)                                                                  \
     {                                                                                              \
         .name = "admin", .kind = OPTION_TEXT, .value = "ADDR", .offset = offsetof(type, field),    \
-        .check = listener_check,                                                                   \
+        .check = listener_check_plain,                                                             \
         .help = "answer HTTP on /metrics, /config, /livez and /readyz here:\n"                     \
                 "unix:/path[,mode=0660][,group=NAME|GID], IP:PORT or [IP6]:PORT"                   \
     }

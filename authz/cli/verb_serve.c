@@ -9,6 +9,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "certificates.h"
 #include "cleanup.h"
 #include "notify.h"
 #include "oplog.h"
@@ -49,6 +50,30 @@ static void reload_policy(struct serve *serve, const char *path)
         oplog_info("policy reloaded, revision %s", revision_of(serve, revision));
 }
 
+static void say_certificates(struct serve *serve, int r, const struct diag *diag)
+{
+    const time_t expiry = certificates_expiry(serve->certificates);
+    struct tm parts;
+    char text[32] = "";
+
+    atomic_fetch_add(&serve->metrics.tls_reloads[r == 0], 1);
+    if (r < 0) {
+        say_failure("certificates not reloaded, the last good ones stay", diag);
+        return;
+    }
+    (void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&expiry, &parts));
+    oplog_info("certificates reloaded, valid until %s", text);
+}
+
+/* With another choice of listeners, which takes a restart, there may be no certificate any more. */
+static void reload_certificates(struct serve *serve, const struct credential_files *wanted)
+{
+    struct diag diag = {0};
+
+    if (serve->certificates && wanted->certificate)
+        say_certificates(serve, certificates_move(serve->certificates, wanted, &diag), &diag);
+}
+
 static void reopen_log(const struct serve_orders *orders)
 {
     struct diag diag = {0};
@@ -66,6 +91,7 @@ static void follow(struct serve *serve, const struct serve_orders *wanted)
     if (*serve_orders_frozen(&serve->orders, wanted, names, sizeof(names)))
         oplog_error("restart the server to change %s: until then the old value holds", names);
     reload_policy(serve, wanted->options.policy);
+    reload_certificates(serve, &wanted->settings.tls);
 }
 
 static void reload_config(struct serve *serve)
@@ -101,6 +127,15 @@ static void follow_capture(struct serve *serve)
         server_set_serving(serve->server, serve_has_capture(&serve->metrics, why));
 }
 
+/* Without being asked: whatever renews certificates rarely knows whom to signal. */
+static void follow_certificates(struct serve *serve)
+{
+    struct diag diag = {0};
+
+    if (serve->certificates && certificates_have_changed(serve->certificates))
+        say_certificates(serve, certificates_read_again(serve->certificates, &diag), &diag);
+}
+
 /* Returns false when it is time to end. */
 static bool on_signal(struct serve *serve)
 {
@@ -133,6 +168,7 @@ static void run_until_told(struct serve *serve)
     do {
         beat_now(&serve->metrics.loop);
         follow_capture(serve);
+        follow_certificates(serve);
         if (watchdog_ms)
             feed_watchdog(serve);
         signals.revents = 0; /* as poll() leaves it when it fails */

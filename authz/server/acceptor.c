@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -37,7 +38,7 @@ static void acceptor_freep(struct acceptor **acceptor)
     freep(acceptor);
 }
 
-static void take_connection(struct acceptor *acceptor, int fd, bool is_tcp)
+static void take_connection(struct acceptor *acceptor, int fd, const struct listener *from)
 {
     const int one = 1;
 
@@ -48,9 +49,9 @@ static void take_connection(struct acceptor *acceptor, int fd, bool is_tcp)
         (void)close(fd);
         return;
     }
-    if (is_tcp)
+    if (from->is_tcp)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    acceptor->config.on_connection(acceptor->config.context, fd, is_tcp);
+    acceptor->config.on_connection(acceptor->config.context, fd, from);
 }
 
 /* Nothing is waiting, or what waited is broken (accept(2) passes on errors of the network). */
@@ -84,7 +85,7 @@ static bool accept_some(struct acceptor *acceptor, const struct listener *listen
 
         if (fd >= 0) {
             acceptor->resting = false;
-            take_connection(acceptor, fd, listener->is_tcp);
+            take_connection(acceptor, fd, listener);
             continue;
         }
         if (is_passing(error))

@@ -7,7 +7,6 @@
 #ifndef ACCEPTOR_H
 #define ACCEPTOR_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,7 +21,7 @@ struct acceptor_config {
     int descriptor_limit;
     /* Called by the acceptor's thread; takes over `fd`: connected, non-blocking, below the limit.
      */
-    void (*on_connection)(void *context, int fd, bool is_tcp);
+    void (*on_connection)(void *context, int fd, const struct listener *from);
     void *context;
 };
 

@@ -75,8 +75,12 @@ static socklen_t tcp_address_from(const struct endpoint *endpoint, union tcp_add
 
 static int parse_tcp(struct str spec, struct endpoint *ret_endpoint, struct diag *diag)
 {
-    if (endpoint_parse(spec, ret_endpoint) < 0)
+    struct str rest = spec, address, option;
+
+    if (!str_next_field(&rest, ',', &address) || endpoint_parse(address, ret_endpoint) < 0)
         return diag_set(diag, -EINVAL, "expected unix:/path, unix:@name, IP:PORT or [IP6]:PORT");
+    if (str_next_field(&rest, ',', &option) && (rest.ptr || !str_eq(option, STR("tls"))))
+        return diag_set(diag, -EINVAL, "behind the port there may be `,tls` and nothing else");
     return 0;
 }
 
@@ -102,7 +106,8 @@ static int open_tcp(struct str spec, struct listener *ret_listener, struct diag 
     r = start_listening(fd, diag);
     if (r < 0)
         return r;
-    *ret_listener = (struct listener){.fd = take_fd(&fd), .is_tcp = true};
+    *ret_listener =
+        (struct listener){.fd = take_fd(&fd), .is_tcp = true, .is_tls = listener_spec_is_tls(spec)};
     return 0;
 }
 
@@ -319,6 +324,19 @@ int listener_check(struct str spec, struct diag *diag)
     if (str_has_prefix(spec, STR("unix:")))
         return parse_unix(spec, &parsed, diag);
     return parse_tcp(spec, &endpoint, diag);
+}
+
+int listener_check_plain(struct str spec, struct diag *diag)
+{
+    if (listener_spec_is_tls(spec))
+        return diag_set(diag, -EINVAL,
+                        "there is no TLS here, only on --listen: expected no `,tls`");
+    return listener_check(spec, diag);
+}
+
+bool listener_spec_is_tls(struct str spec)
+{
+    return !str_has_prefix(spec, STR("unix:")) && str_has_suffix(spec, STR(",tls"));
 }
 
 int listener_open(struct str spec, struct listener *ret_listener, struct diag *diag)

@@ -14,6 +14,7 @@
 #include "acceptor.h"
 #include "cleanup.h"
 #include "descriptors.h"
+#include "tls_front.h"
 #include "worker.h"
 
 enum {
@@ -45,7 +46,8 @@ struct server {
     grpc_server_credentials *credentials;
     struct worker **workers;
     unsigned worker_count;
-    unsigned next_worker; /* the acceptor's */
+    atomic_uint next_worker;
+    struct tls_front *tls_front; /* NULL without a TLS listener */
     struct acceptor *acceptor;
 };
 
@@ -123,14 +125,40 @@ static int start_workers(struct server *server)
     return 0;
 }
 
-static void on_connection(void *context, int fd, bool is_tcp)
+static void deal_out(struct server *server, int fd, enum socket_kind kind)
+{
+    const unsigned number = atomic_fetch_add(&server->next_worker, 1) % server->worker_count;
+
+    atomic_store_explicit(&server->shared.sockets[fd], kind, memory_order_relaxed);
+    worker_add_connection(server->workers[number], fd, server->credentials);
+}
+
+static void on_connection(void *context, int fd, const struct listener *from)
 {
     struct server *server = context;
 
-    atomic_store_explicit(&server->shared.sockets[fd], is_tcp ? SOCKET_TCP : SOCKET_UNIX,
-                          memory_order_relaxed);
-    worker_add_connection(server->workers[server->next_worker], fd, server->credentials);
-    server->next_worker = (server->next_worker + 1) % server->worker_count;
+    if (from->is_tls)
+        tls_front_add(server->tls_front, fd);
+    else
+        deal_out(server, fd, from->is_tcp ? SOCKET_TCP : SOCKET_UNIX);
+}
+
+static void on_tls_connection(void *context, int fd)
+{
+    deal_out(context, fd, SOCKET_UNIX);
+}
+
+static int start_tls_front(struct server *server)
+{
+    const struct tls_front_config config = {
+        .certificates = server->config.certificates,
+        .threads = server->config.threads,
+        .descriptor_limit = server->shared.socket_count,
+        .on_connection = on_tls_connection,
+        .context = server,
+    };
+
+    return server->config.certificates ? tls_front_start(&config, &server->tls_front) : 0;
 }
 
 static int start_acceptor(struct server *server)
@@ -181,6 +209,9 @@ static int start_all(struct server *server, struct diag *diag)
     if (r < 0)
         return diag_set(diag, r, "cannot start the threads that answer calls: %s", strerror(-r));
     server_set_serving(server, true);
+    r = start_tls_front(server);
+    if (r < 0)
+        return diag_set(diag, r, "cannot start the threads that speak TLS: %s", strerror(-r));
     r = start_acceptor(server);
     if (r < 0)
         return diag_set(diag, r, "cannot start the thread that accepts connections: %s",
@@ -240,7 +271,10 @@ static void add_worker(struct server_counts *sum, const struct worker *worker)
 
 void server_get_counts(const struct server *server, struct server_counts *ret_counts)
 {
-    struct server_counts sum = {.refused_connections = acceptor_refused(server->acceptor)};
+    struct server_counts sum = {
+        .refused_connections = acceptor_refused(server->acceptor),
+        .tls = tls_front_counts(server->tls_front),
+    };
 
     for (unsigned i = 0; i < server->worker_count; i++)
         add_worker(&sum, server->workers[i]);
@@ -250,7 +284,9 @@ void server_get_counts(const struct server *server, struct server_counts *ret_co
 uint64_t server_silence_ms(const struct server *server)
 {
     uint64_t longest = acceptor_silence_ms(server->acceptor);
+    const uint64_t tls_silence = tls_front_silence_ms(server->tls_front);
 
+    longest = tls_silence > longest ? tls_silence : longest;
     for (unsigned i = 0; i < server->worker_count; i++) {
         uint64_t silence = worker_silence_ms(server->workers[i]);
 
@@ -264,6 +300,7 @@ uint64_t server_silence_ms(const struct server *server)
 static void stop_accepting(struct server *server)
 {
     acceptor_stopp(&server->acceptor);
+    tls_front_close_door(server->tls_front);
     for (size_t i = 0; i < server->config.listener_count; i++)
         (void)shutdown(server->config.listeners[i].fd, SHUT_RDWR); /* refuses from now on */
 }
@@ -364,5 +401,6 @@ void server_stop(struct server *server, unsigned grace_ms)
 {
     stop_accepting(server);
     end_workers(server, grace_ms);
+    tls_front_stop(&server->tls_front); /* sends what gRPC has left */
     release(server);
 }

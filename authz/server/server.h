@@ -2,8 +2,8 @@
 /* The gRPC server: envoy.service.auth.v3.Authorization/Check and grpc.health.v1.Health/Check.
  *
  * The only user of gRPC core.  One grpc_server and one completion queue per thread; connections are
- * accepted by a thread of our own and dealt out round-robin.  Everything else answers
- * UNIMPLEMENTED. */
+ * accepted by a thread of our own and dealt out round-robin, those that speak TLS by way of
+ * relay.h. Everything else answers UNIMPLEMENTED. */
 #ifndef SERVER_H
 #define SERVER_H
 
@@ -15,13 +15,17 @@
 #include "decide.h"
 #include "diag.h"
 #include "listener.h"
+#include "relay.h"
 
+struct certificates;
 struct policy_store;
 struct server;
 
 struct server_config {
     const struct listener *listeners; /* borrowed; closed by their owner after server_stop() */
     size_t listener_count;
+    /* Borrowed; of the TLS listeners, NULL where there is none.  May be reloaded at any time. */
+    struct certificates *certificates;
     unsigned threads;                /* at least 1 */
     struct policy_store *store;      /* borrowed */
     const struct syn_source *source; /* borrowed */
@@ -40,6 +44,7 @@ struct server_counts {
     uint64_t cancelled;        /* calls whose client did not wait for the answer, or take it */
     uint64_t in_flight;        /* calls now */
     uint64_t refused_connections;
+    struct relay_counts tls; /* handshakes and connections */
 };
 
 /* Initialises gRPC, starts the threads and accepts.  Call it after privileges were given up.  When

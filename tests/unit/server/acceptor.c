@@ -20,10 +20,10 @@
 static char spec[64];
 static atomic_int connections, last_fd;
 
-static void on_connection(void *context, int fd, bool is_tcp)
+static void on_connection(void *context, int fd, const struct listener *from)
 {
     (void)context;
-    assert_false(is_tcp);
+    assert_false(from->is_tcp);
     assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
     assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
     atomic_store(&last_fd, fd);
@@ -153,10 +153,10 @@ static void without_descriptors_it_rests_and_goes_on(void **state)
     listener_done(&listener);
 }
 
-static void on_slow_connection(void *context, int fd, bool is_tcp)
+static void on_slow_connection(void *context, int fd, const struct listener *from)
 {
     (void)usleep(1000);
-    on_connection(context, fd, is_tcp);
+    on_connection(context, fd, from);
     (void)close(fd);
 }
 

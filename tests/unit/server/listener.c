@@ -172,23 +172,42 @@ static void an_abstract_name_has_no_file(void **state)
     (void)close(fd);
 }
 
-static void tcp_takes_both_families_and_says_when_it_cannot(void **state)
+/* On a free port, by trying; the spec is left in `f`. */
+static void open_tcp(struct fixture *f, const char *options)
 {
-    struct fixture *f = *state;
-    struct listener second;
-    char spec[32];
     int tries;
 
-    for (tries = 0; tries < 50; tries++) { /* a free port, by trying */
-        (void)snprintf(spec, sizeof(spec), "[::1]:%d", 20000 + (getpid() + tries * 97) % 10000);
-        if (listener_open(str_from(spec), &f->listener, &f->diag) == 0)
+    for (tries = 0; tries < 50; tries++) {
+        (void)snprintf(f->spec, sizeof(f->spec), "[::1]:%d%s",
+                       20000 + (getpid() + tries * 97) % 10000, options);
+        if (listener_open(str_from(f->spec), &f->listener, &f->diag) == 0)
             break;
         diag_clear(&f->diag);
     }
     assert_true(tries < 50);
+}
+
+static void tcp_takes_both_families_and_says_when_it_cannot(void **state)
+{
+    struct fixture *f = *state;
+    struct listener second;
+
+    open_tcp(f, "");
     assert_true(f->listener.is_tcp);
-    assert_int_equal(listener_open(str_from(spec), &second, &f->diag), -EADDRINUSE);
+    assert_false(f->listener.is_tls);
+    assert_int_equal(listener_open(str_from(f->spec), &second, &f->diag), -EADDRINUSE);
     assert_non_null(strstr(f->diag.text, "cannot bind"));
+}
+
+static void tls_is_a_property_of_a_tcp_listener(void **state)
+{
+    struct fixture *f = *state;
+    struct listener second;
+
+    open_tcp(f, ",tls");
+    assert_true(f->listener.is_tcp);
+    assert_true(f->listener.is_tls);
+    assert_int_equal(listener_open(str_from(f->spec), &second, &f->diag), -EADDRINUSE);
 }
 
 static void bad_specs_are_explained(void **state)
@@ -239,6 +258,14 @@ static void a_spec_can_be_checked_without_a_socket(void **state)
         {"192.0.2.1", -EINVAL},
         {"unix:/x,mode=8", -EINVAL},
         {"unix:@x,mode=0600", -EINVAL},
+        {"192.0.2.1:80,tls", 0},
+        {"[2001:db8::1]:80,tls", 0},
+        {"192.0.2.1:80,", -EINVAL},
+        {"192.0.2.1:80,ssl", -EINVAL},
+        {"192.0.2.1:80,tls,tls", -EINVAL},
+        {"192.0.2.1:80,tls,", -EINVAL},
+        {",tls", -EINVAL},
+        {"unix:/x,tls", -EINVAL},
     };
     struct fixture *f = *state;
 
@@ -247,6 +274,16 @@ static void a_spec_can_be_checked_without_a_socket(void **state)
         assert_int_equal(listener_check(str_from(ROWS[i].spec), &f->diag), ROWS[i].result);
         assert_int_equal(f->diag.text[0] != '\0', ROWS[i].result != 0);
     }
+}
+
+static void where_there_is_no_tls_it_is_refused(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(listener_check_plain(STR("127.0.0.1:80"), &f->diag), 0);
+    assert_int_equal(listener_check_plain(STR("unix:/x"), &f->diag), 0);
+    assert_int_equal(listener_check_plain(STR("127.0.0.1:80,tls"), &f->diag), -EINVAL);
+    assert_non_null(strstr(f->diag.text, "no TLS here"));
 }
 
 #define LISTENER_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -261,8 +298,10 @@ int main(void)
         LISTENER_TEST(the_length_limit_is_that_of_the_temporary_name),
         LISTENER_TEST(an_abstract_name_has_no_file),
         LISTENER_TEST(tcp_takes_both_families_and_says_when_it_cannot),
+        LISTENER_TEST(tls_is_a_property_of_a_tcp_listener),
         LISTENER_TEST(bad_specs_are_explained),
         LISTENER_TEST(a_spec_can_be_checked_without_a_socket),
+        LISTENER_TEST(where_there_is_no_tls_it_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tls_front.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+
+#include "addr.h"
+#include "beat.h"
+#include "certificates.h"
+#include "cleanup.h"
+#include "oplog.h"
+
+enum { LOG_EVERY_MS = 1000, FLUSH_MS = 1000 };
+
+struct tls_front {
+    struct tls_front_config config;
+    unsigned count, next;
+    atomic_uint_fast64_t next_log_ms, unlogged;
+    struct relay *relays[];
+};
+
+/* --- the log ---------------------------------------------------------------------------------- */
+
+static void name_peer(int fd, char ret_name[ENDPOINT_TEXT_MAX])
+{
+    union {
+        struct sockaddr generic;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } peer = {.generic.sa_family = AF_UNSPEC};
+    socklen_t length = sizeof(peer);
+    struct endpoint endpoint = {.port = 0};
+
+    (void)snprintf(ret_name, ENDPOINT_TEXT_MAX, "a client");
+    if (getpeername(fd, &peer.generic, &length) < 0)
+        return;
+    if (peer.generic.sa_family == AF_INET) {
+        endpoint.addr = addr_from_v4((const uint8_t *)&peer.v4.sin_addr);
+        endpoint.port = ntohs(peer.v4.sin_port);
+    } else if (peer.generic.sa_family == AF_INET6) {
+        endpoint.addr = addr_from_v6(peer.v6.sin6_addr.s6_addr);
+        endpoint.port = ntohs(peer.v6.sin6_port);
+    } else {
+        return;
+    }
+    (void)endpoint_format(&endpoint, ret_name);
+}
+
+/* Anybody who can connect can make these, so a line a second has to do; all are counted. */
+static void on_refused(void *context, int fd, const char *why)
+{
+    struct tls_front *front = context;
+    const uint64_t now_ms = beat_clock_ms();
+    uint_fast64_t due_ms = atomic_load(&front->next_log_ms);
+    char peer[ENDPOINT_TEXT_MAX];
+    uint64_t more;
+
+    if (now_ms < due_ms ||
+        !atomic_compare_exchange_strong(&front->next_log_ms, &due_ms, now_ms + LOG_EVERY_MS)) {
+        atomic_fetch_add(&front->unlogged, 1);
+        return;
+    }
+    more = atomic_exchange(&front->unlogged, 0);
+    name_peer(fd, peer);
+    if (more)
+        oplog_error("TLS: %s refused: %s (and %" PRIu64 " others before it)", peer, why, more);
+    else
+        oplog_error("TLS: %s refused: %s", peer, why);
+}
+
+static void on_connection(void *context, int fd)
+{
+    const struct tls_front *front = context;
+
+    front->config.on_connection(front->config.context, fd);
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+void tls_front_stop(struct tls_front **slot)
+{
+    struct tls_front *front = TAKE_PTR(*slot);
+
+    if (!front)
+        return;
+    for (unsigned i = 0; i < front->count; i++)
+        relay_stop(&front->relays[i], FLUSH_MS);
+    free(front);
+}
+
+int tls_front_start(const struct tls_front_config *config, struct tls_front **ret_front)
+{
+    CLEANUP(tls_front_stop)
+    struct tls_front *front = calloc(1, sizeof(*front) + config->threads * sizeof(struct relay *));
+    const struct relay_config of_relay = {
+        .descriptor_limit = config->descriptor_limit,
+        .on_connection = on_connection,
+        .on_refused = on_refused,
+        .context = front,
+    };
+
+    if (!front)
+        return -ENOMEM;
+    front->config = *config;
+    for (; front->count < config->threads; front->count++) {
+        int r = relay_start(&of_relay, &front->relays[front->count]);
+
+        if (r < 0)
+            return r;
+    }
+    *ret_front = TAKE_PTR(front);
+    return 0;
+}
+
+void tls_front_add(struct tls_front *front, int fd)
+{
+    relay_add(front->relays[front->next], fd,
+              certificates_begin_session(front->config.certificates, fd));
+    front->next = (front->next + 1) % front->count;
+}
+
+void tls_front_close_door(struct tls_front *front)
+{
+    for (unsigned i = 0; front && i < front->count; i++)
+        relay_close_door(front->relays[i]);
+}
+
+/* --- what can be seen of it ------------------------------------------------------------------- */
+
+struct relay_counts tls_front_counts(const struct tls_front *front)
+{
+    struct relay_counts sum = {0};
+
+    for (unsigned i = 0; front && i < front->count; i++) {
+        const struct relay_counts counts = relay_get_counts(front->relays[i]);
+
+        sum.accepted += counts.accepted;
+        sum.refused += counts.refused;
+        sum.open += counts.open;
+    }
+    return sum;
+}
+
+uint64_t tls_front_silence_ms(const struct tls_front *front)
+{
+    uint64_t longest = 0;
+
+    for (unsigned i = 0; front && i < front->count; i++) {
+        const uint64_t silence_ms = relay_silence_ms(front->relays[i]);
+
+        longest = silence_ms > longest ? silence_ms : longest;
+    }
+    return longest;
+}
