@@ -30,7 +30,7 @@ int draft_expect_text(struct draft *draft, const struct node *node, const char *
     return draft_expect(draft, node, NODE_SCALAR, what);
 }
 
-enum { WORDS_TEXT_MAX = 320 };
+enum { WORDS_TEXT_MAX = DIAG_TEXT_MAX };
 
 int draft_unknown(struct draft *draft, struct place place, const char *what, struct str word,
                   const char *const *known, size_t count)
@@ -100,7 +100,7 @@ int draft_read_template(struct draft *draft, const struct node *node,
 
     if (r < 0)
         return r;
-    r = template_compile(node->text, start, ret_template, &inner);
+    r = template_compile(node->text, start, draft->policy->headers, ret_template, &inner);
     if (r < 0 && inner.place.line) /* counted in the text: find it in the file */
         inner.place = node_place_at(node, inner.place.column - start.column);
     if (r < 0)

@@ -41,6 +41,43 @@ static int read_on_unknown(struct draft *draft, const struct node *node)
     return r;
 }
 
+static int set_known_header(struct draft *draft, const struct node *node, enum known_header known)
+{
+    int r = draft_expect_text(draft, node, "the name of a header");
+
+    if (r < 0)
+        return r;
+    if (!header_name_is_valid(node->text))
+        return diag_set_at(draft->diag, -EINVAL, node->place,
+                           "found \"%" PRIstr "\", expected the name of a header",
+                           STR_ARG(node->text));
+    return header_table_set_known(draft->policy->headers, known, node->text) < 0
+               ? draft_no_memory(draft)
+               : 0;
+}
+
+static int read_ja3_header(struct draft *draft, const struct node *node)
+{
+    return set_known_header(draft, node, KNOWN_JA3);
+}
+
+static int read_ja4_header(struct draft *draft, const struct node *node)
+{
+    return set_known_header(draft, node, KNOWN_JA4);
+}
+
+/* Headers in which Envoy says what it knows and a CheckRequest has no field for. */
+static int read_headers(struct draft *draft, const struct node *node)
+{
+    static const struct draft_key KEYS[] = {
+        {"ja3", read_ja3_header, false},
+        {"ja4", read_ja4_header, false},
+    };
+    int r = draft_expect(draft, node, NODE_MAPPING, "a mapping: {ja3: NAME, ja4: NAME}");
+
+    return r < 0 ? r : draft_read_keys(draft, node, "\"headers\"", KEYS, COUNT_OF(KEYS));
+}
+
 /* Makes the headers that this rule sets the policy's own.  What is wrong here is reported when the
  * rule is read. */
 static int own_headers_of(struct header_table *headers, const struct node *rule)
@@ -165,14 +202,17 @@ static int settle_on_unknown(struct draft *draft)
 
 /* --- the file */
 
-/* Another version may have other keys, and rules are read with the databases in sight: these come
- * first, wherever they stand. */
+/* Another version may have other keys, and rules are read with the databases and the product's own
+ * headers in sight: these come first, wherever they stand. */
 static int read_early(struct draft *draft, const struct node *root)
 {
     const struct node *version = node_find(root, STR("version"));
     const struct node *databases = node_find(root, STR("databases"));
+    const struct node *headers = node_find(root, STR("headers"));
     int r = version ? read_version(draft, version) : 0;
 
+    if (r == 0 && headers)
+        r = read_headers(draft, headers);
     return r == 0 && databases ? draft_read_databases(draft, databases) : r;
 }
 
@@ -186,11 +226,9 @@ static int was_read_early(struct draft *draft, const struct node *node)
 static int read_policy(struct draft *draft, const struct node *root)
 {
     static const struct draft_key KEYS[] = {
-        {"version", was_read_early, true},
-        {"databases", was_read_early, false},
-        {"rules", read_rules, true},
-        {"default", read_default, true},
-        {"on_unknown", read_on_unknown, false},
+        {"version", was_read_early, true},  {"databases", was_read_early, false},
+        {"headers", was_read_early, false}, {"rules", read_rules, true},
+        {"default", read_default, true},    {"on_unknown", read_on_unknown, false},
     };
     int r = draft_expect(draft, root, NODE_MAPPING, "a mapping: the keys of a policy");
 

@@ -324,7 +324,7 @@ static struct str without_query(struct str path)
     return query < 0 ? path : (struct str){path.ptr, (size_t)query};
 }
 
-enum request_status request_decode(struct str wire, const struct policy *policy,
+enum request_status request_decode(const struct request_wire *wire, const struct policy *policy,
                                    struct arena *arena, struct request *ret_request)
 {
     struct request request = {0};
@@ -332,9 +332,9 @@ enum request_status request_decode(struct str wire, const struct policy *policy,
     struct walk walk = {.table = policy->headers, .arena = arena, .request = &request};
     enum request_status status;
 
-    if (wire.len > REQUEST_BYTES_MAX)
+    if (wire->message.len > wire->limits.bytes_max)
         return REQUEST_OVERSIZE;
-    status = each_field(wire, on_check_field, &walk);
+    status = each_field(wire->message, on_check_field, &walk);
     if (status != REQUEST_OK)
         return status;
     if (!walk.has_attributes)

@@ -22,13 +22,31 @@ enum request_status {
 };
 
 enum {
-    REQUEST_BYTES_MAX = 1 << 20, /* of the whole message; Envoy's default header limit is 60 KiB */
-    REQUEST_VARIANTS_MAX = 64,   /* client copies of owned headers in other spellings */
+    REQUEST_BYTES_MAX = 1 << 20, /* default; Envoy's own default for headers is 60 KiB */
+    REQUEST_HEADERS_MAX = 1024,  /* default; Envoy's own is 100 */
+    REQUEST_VARIANTS_MAX = 64,   /* names in request.variants */
+};
+
+/* What is more than that is oversize. */
+struct request_limits {
+    size_t bytes_max;   /* of the whole message, with the body that Envoy may send along */
+    size_t headers_max; /* header fields */
+};
+
+/* What came, and by whose word. */
+struct request_wire {
+    struct str message; /* a CheckRequest */
+    /* From the initial metadata of the gRPC stream, which Envoy's configuration sets: names of the
+     * headers with the connection's own addresses; ptr NULL: not said. */
+    struct str peer_header, local_header;
+    struct request_limits limits;
 };
 
 struct request {
     struct subject subject;
-    /* Names, as the client spelled them, of headers that are variants of an owned one. */
+    /* Names of headers that must not get upstream, beside those that the policy owns: variants of
+     * an owned one, as the client spelled them, and the peer headers.  None is an owned one in
+     * another letter case. */
     struct str *variants;
     size_t variant_count;
 };
@@ -36,8 +54,8 @@ struct request {
 /* A message without attributes, such as one of no bytes, is malformed.  Envoy always sends them,
  * and a broken frame must not turn a denial into what the policy does by default.
  *
- * `wire` and `policy` must outlive the request; all of it lives in `arena`. */
-enum request_status request_decode(struct str wire, const struct policy *policy,
+ * The bytes of `wire` and `policy` must outlive the request; all of it lives in `arena`. */
+enum request_status request_decode(const struct request_wire *wire, const struct policy *policy,
                                    struct arena *arena, struct request *ret_request);
 
 #endif

@@ -12,8 +12,8 @@
 
 struct cond_node {
     const struct fact *fact;
-    uint32_t end; /* index behind the last node of this subtree: the next sibling */
-    uint32_t slot;
+    struct fact_key *key; /* owned; NULL: the fact takes none */
+    uint32_t end;         /* index behind the last node of this subtree: the next sibling */
     uint32_t first_operand;
     uint32_t operand_count;
     uint8_t kind; /* enum cond_kind */
@@ -122,7 +122,7 @@ static enum tri eval_test(const struct cond *cond, const struct cond_node *node,
                           const struct subject *subject)
 {
     struct fact_value value;
-    enum fact_case found = fact_read(node->fact, subject, node->slot, &value);
+    enum fact_case found = fact_read(node->fact, subject, node->key, &value);
 
     if (found == FACT_UNOBSERVABLE)
         return TRI_UNKNOWN;
@@ -182,8 +182,9 @@ void cond_freep(struct cond **slot)
     if (!cond)
         return;
     for (uint32_t i = 0; i < cond->node_count; i++) {
-        const struct cond_node *node = &cond->nodes[i];
+        struct cond_node *node = &cond->nodes[i];
 
+        fact_key_freep(&node->key);
         for (uint32_t k = 0; node->fact && node->fact->type == FACT_TEXT && k < node->operand_count;
              k++)
             freep(&cond->operands[node->first_operand + k].text.ptr);
@@ -251,20 +252,23 @@ void cond_builder_close(struct cond_builder *builder)
     builder->cond->nodes[builder->open[--builder->depth]].end = builder->cond->node_count;
 }
 
-int cond_builder_test(struct cond_builder *builder, const struct fact *fact, uint32_t slot,
+int cond_builder_test(struct cond_builder *builder, const struct fact *fact, struct fact_key *key,
                       enum cond_operator op, bool present)
 {
     uint32_t first_operand = builder->cond ? builder->cond->operand_count : 0;
+    int r = add_node(builder, (struct cond_node){
+                                  .kind = COND_TEST,
+                                  .fact = fact,
+                                  .key = key,
+                                  .op = (uint8_t)op,
+                                  .present = present,
+                                  .first_operand = first_operand,
+                              });
 
     assert(cond_operator_fits(op, fact->type));
-    return add_node(builder, (struct cond_node){
-                                 .kind = COND_TEST,
-                                 .fact = fact,
-                                 .slot = slot,
-                                 .op = (uint8_t)op,
-                                 .present = present,
-                                 .first_operand = first_operand,
-                             });
+    if (r < 0)
+        fact_key_freep(&key);
+    return r;
 }
 
 static int parse_text(enum cond_operator op, struct str text, struct str *ret_text,

@@ -13,6 +13,7 @@
 
 #include "diag.h"
 #include "fact.h"
+#include "fact_key.h"
 #include "str.h"
 #include "subject.h"
 #include "tri.h"
@@ -65,9 +66,9 @@ struct cond_builder {
 int cond_builder_open(struct cond_builder *builder, enum cond_kind kind);
 void cond_builder_close(struct cond_builder *builder);
 
-/* A test without operands yet. `slot` is the header's, 0 for other facts; `present` is what
- * COND_PRESENT wants. */
-int cond_builder_test(struct cond_builder *builder, const struct fact *fact, uint32_t slot,
+/* A test without operands yet.  `key` says which one of several facts, NULL for facts without: the
+ * condition's own from now on, also when this fails.  `present` is what COND_PRESENT wants. */
+int cond_builder_test(struct cond_builder *builder, const struct fact *fact, struct fact_key *key,
                       enum cond_operator op, bool present);
 
 /* An operand of the last test, from its text.  On -EINVAL the message says what was expected,

@@ -10,8 +10,24 @@
 /* The numbers of the names, which are in lower case, are slots and indexes. */
 struct header_table {
     struct name_table read, owned;
-    size_t longest; /* of all names: longer ones need no look-up */
+    uint64_t lengths;               /* of all names, as a set: others need no look-up */
+    int known[KNOWN_HEADER_COUNT_]; /* slots */
 };
+
+/* In every table. */
+static const struct str KNOWN_NAMES[] = {
+    [KNOWN_CONTENT_TYPE] = STR_INIT("content-type"),
+    [KNOWN_REQUEST_ID] = STR_INIT("x-request-id"),
+    [KNOWN_TRACE_PARENT] = STR_INIT("traceparent"),
+};
+
+enum { KNOWN_NAME_COUNT = sizeof(KNOWN_NAMES) / sizeof(KNOWN_NAMES[0]) };
+
+/* The bit of a name's length; all long ones share one. */
+static uint64_t length_bit(struct str name)
+{
+    return UINT64_C(1) << (name.len < 63 ? name.len : 63);
+}
 
 int header_table_new(struct header_table **ret_table)
 {
@@ -20,6 +36,13 @@ int header_table_new(struct header_table **ret_table)
 
     if (!table)
         return -ENOMEM;
+    for (unsigned i = 0; i < KNOWN_HEADER_COUNT_; i++)
+        table->known[i] = HEADER_NONE;
+    for (unsigned i = 0; i < KNOWN_NAME_COUNT; i++) {
+        r = header_table_set_known(table, (enum known_header)i, KNOWN_NAMES[i]);
+        if (r < 0)
+            return r;
+    }
     r = header_table_add_owned(table, STR("x-tcp-p0f"));
     if (r < 0)
         return r;
@@ -47,8 +70,7 @@ static int add(struct header_table *table, struct name_table *names, struct str 
         return -ENOMEM;
     for (size_t i = 0; i < name.len; i++)
         lower[i] = char_lower(lower[i]);
-    if (name.len > table->longest)
-        table->longest = name.len;
+    table->lengths |= length_bit(name);
     return name_table_add(names, (struct str){lower, name.len});
 }
 
@@ -60,6 +82,21 @@ int header_table_add_read(struct header_table *table, struct str name)
 int header_table_add_owned(struct header_table *table, struct str name)
 {
     return add(table, &table->owned, name);
+}
+
+int header_table_set_known(struct header_table *table, enum known_header known, struct str name)
+{
+    int slot = header_table_add_read(table, name);
+
+    if (slot < 0)
+        return slot;
+    table->known[known] = slot;
+    return 0;
+}
+
+int header_table_known(const struct header_table *table, enum known_header known)
+{
+    return table->known[known];
 }
 
 static int find_read(const struct name_table *names, struct str name, uint32_t hash)
@@ -80,7 +117,7 @@ struct header_match header_table_match(const struct header_table *table, struct 
     uint32_t hash;
     int index;
 
-    if (name.len > table->longest)
+    if (!(table->lengths & length_bit(name)))
         return match;
     hash = name_hash(name);
     match.read_slot = find_read(&table->read, name, hash);

@@ -22,6 +22,17 @@ struct header_table;
 
 enum { HEADER_NONE = -1 };
 
+/* Headers that the product itself reads, whatever the rules do; request.c brings them to fields of
+ * the subject.  The first have slots in every table, the others when the policy names them. */
+enum known_header {
+    KNOWN_CONTENT_TYPE = 0,
+    KNOWN_REQUEST_ID,
+    KNOWN_TRACE_PARENT,
+    KNOWN_JA3,
+    KNOWN_JA4,
+    KNOWN_HEADER_COUNT_,
+};
+
 struct header_match {
     int read_slot;   /* index into subject.headers, or HEADER_NONE */
     int owned_index; /* index into the owned headers, or HEADER_NONE */
@@ -35,6 +46,12 @@ void header_table_freep(struct header_table **table);
  * -ENOMEM. */
 int header_table_add_read(struct header_table *table, struct str name);
 int header_table_add_owned(struct header_table *table, struct str name);
+
+/* Names the header that is this known one.  Returns 0 or -ENOMEM. */
+int header_table_set_known(struct header_table *table, enum known_header known, struct str name);
+
+/* Its slot, or HEADER_NONE. */
+int header_table_known(const struct header_table *table, enum known_header known);
 
 /* On the call path: allocates nothing. `name` in any letter case. */
 struct header_match header_table_match(const struct header_table *table, struct str name);

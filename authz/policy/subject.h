@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "addr.h"
+#include "flow.h"
 #include "str.h"
 #include "syn_source.h"
 
@@ -27,6 +28,20 @@ enum peer_kind {
                    */
 };
 
+/* What the header said that holds the connection's own tuple (see request.h). */
+enum peer_header {
+    PEER_HEADER_UNNAMED = 0, /* neither the route nor the gRPC stream names one */
+    PEER_HEADER_ABSENT,
+    PEER_HEADER_REPEATED, /* more than one value: somebody besides Envoy has a hand in it */
+    PEER_HEADER_MALFORMED,
+    PEER_HEADER_READ, /* a tuple, in `direct`; decide then makes it one of: */
+    PEER_HEADER_USED,
+    PEER_HEADER_IGNORED, /* source.address is verified, and is another: an attempt to be somebody */
+    PEER_HEADER_COUNT_,
+};
+
+const char *peer_header_name(enum peer_header header);
+
 /* A pair of context_extensions. */
 struct extension {
     struct str key, value;
@@ -37,11 +52,22 @@ struct subject {
     enum peer_kind peer;
     struct endpoint source; /* family 0: observed absent (pipe, internal listener, none) */
     struct endpoint destination;
+    /* Where those may be a PROXY header's: the tuple of the TCP connection itself. */
+    enum peer_header peer_header;
+    struct flow direct; /* set with PEER_HEADER_READ, _USED and _IGNORED */
     /* What Envoy says of the peers; ptr NULL: absent. */
     struct str source_principal; /* proven by TLS */
     struct str source_service; /* what the client says it is: x-envoy-downstream-service-cluster */
+    struct str destination_principal;
     struct str destination_service; /* network filter: the SNI */
     struct str sni;                 /* tls_session */
+    struct str ja3, ja4;            /* of the headers that the policy names for them; unchecked */
+
+    /* Messages as they came, of repeated ones all bytes; walked when a rule asks (context.h).  ptr
+     * NULL: not sent. */
+    struct str destination_peer; /* AttributeContext.Peer, for its labels */
+    struct str metadata;         /* config.core.v3.Metadata, of metadata_context ... */
+    struct str route_metadata;   /* ... and of route_metadata_context */
 
     /* Of the route: context_extensions, in the order in which they came; of a repeated key the last
      * counts. */
@@ -72,5 +98,8 @@ struct subject {
      * HTTP request. */
     const struct str *headers;
 };
+
+/* The value of a context extension; ptr NULL: the route has none of that name. */
+struct str subject_extension(const struct subject *subject, struct str key);
 
 #endif

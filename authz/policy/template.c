@@ -7,6 +7,7 @@
 
 #include "cleanup.h"
 #include "fact.h"
+#include "fact_key.h"
 
 enum part_kind { PART_LITERAL = 0, PART_FACT, PART_NAME };
 
@@ -15,7 +16,8 @@ struct part {
     struct str text; /* the literal, or the default; borrowed from template.text */
     bool has_default;
     const struct fact *fact;
-    size_t name_offset; /* in struct template_names */
+    struct fact_key *key; /* owned; NULL: the fact takes none */
+    size_t name_offset;   /* in struct template_names */
 };
 
 struct template
@@ -44,6 +46,8 @@ void template_freep(struct template **slot)
     *slot = NULL;
     if (!template)
         return;
+    for (size_t i = 0; i < template->part_count; i++)
+        fact_key_freep(&template->parts[i].key);
     free(template->text);
     free(template->parts);
     free(template);
@@ -57,6 +61,7 @@ struct compiler {
     size_t at;           /* byte of `text` that is next */
     size_t literal_used; /* bytes of template->text */
     struct place place;  /* of byte 0 */
+    struct header_table *headers;
     struct diag *diag;
 };
 
@@ -86,7 +91,7 @@ static void add_literal(struct compiler *c, struct str bytes)
 static int unknown_name(const struct compiler *c, struct str name, size_t offset)
 {
     const char *names[FACT_NAMES_MAX + NAME_COUNT], *near;
-    char all[320];
+    char all[DIAG_TEXT_MAX], groups[FACT_NAMES_MAX][FACT_GROUP_MAX];
     size_t count = fact_names(true, names);
     const struct fact *fact = fact_find(name);
     struct place place = place_at(c, offset);
@@ -94,9 +99,6 @@ static int unknown_name(const struct compiler *c, struct str name, size_t offset
     if (fact && fact->type == FACT_SIGNATURE)
         return diag_set_at(c->diag, -EINVAL, place,
                            "\"signature\" is for conditions, its text is %%{p0f}");
-    if (fact)
-        return diag_set_at(c->diag, -EINVAL, place, "\"%s\" cannot be shown by a template",
-                           fact->name);
     for (size_t i = 0; i < NAME_COUNT; i++)
         names[count++] = NAMES[i].name;
     near = diag_nearest(name, names, count);
@@ -104,29 +106,67 @@ static int unknown_name(const struct compiler *c, struct str name, size_t offset
         return diag_set_at(c->diag, -EINVAL, place,
                            "unknown fact \"%" PRIstr "\"; did you mean \"%s\"?", STR_ARG(name),
                            near);
+    count = fact_groups(true, groups);
+    for (size_t i = 0; i < count; i++)
+        names[i] = groups[i];
+    for (size_t i = 0; i < NAME_COUNT; i++)
+        names[count++] = NAMES[i].name;
     return diag_set_at(c->diag, -EINVAL, place, "unknown fact \"%" PRIstr "\"; expected %s",
                        STR_ARG(name), diag_words(names, count, all, sizeof(all)));
 }
 
-/* What is between the braces: NAME or NAME|DEFAULT. */
+/* FACT, or FACT:NAME, or FACT:NAME:NAME... */
+static int read_fact(const struct compiler *c, struct str text, struct part *part)
+{
+    struct str rest = text, name, names[FACT_PATH_MAX + 1];
+    struct diag inner = {0};
+    size_t count = 0, wrong = 0;
+    int r;
+
+    (void)str_next_field(&rest, ':', &name);
+    while (count <= FACT_PATH_MAX && str_next_field(&rest, ':', &names[count]))
+        count++;
+    part->kind = PART_FACT;
+    if (part->fact->key == FACT_KEY_NONE && count > 0)
+        return diag_set_at(c->diag, -EINVAL, place_at(c, (size_t)(names[0].ptr - c->text.ptr)),
+                           "found a name, but there is only one \"%s\"", part->fact->name);
+    r = fact_key_new(part->fact, names, count, c->headers, &part->key, &wrong, &inner);
+    if (r < 0)
+        return diag_set_at(
+            c->diag, r,
+            place_at(c, (size_t)((count > 0 ? names[wrong].ptr : text.ptr) - c->text.ptr)), "%s",
+            inner.text);
+    return 0;
+}
+
+static int read_name(const struct compiler *c, struct str name, struct part *part)
+{
+    size_t i = 0;
+
+    while (i < NAME_COUNT && !str_eq(name, str_from(NAMES[i].name)))
+        i++;
+    if (i == NAME_COUNT)
+        return unknown_name(c, name, (size_t)(name.ptr - c->text.ptr));
+    part->kind = PART_NAME;
+    part->name_offset = NAMES[i].offset;
+    return 0;
+}
+
+/* What is between the braces: WHAT or WHAT|DEFAULT. */
 static int add_reference(struct compiler *c, struct str inside)
 {
-    struct part part = {.kind = PART_NAME};
-    struct str rest = inside, name;
+    struct part part = {0};
+    struct str rest = inside, what, name, names;
+    int r;
 
-    (void)str_next_field(&rest, '|', &name);
+    (void)str_next_field(&rest, '|', &what);
+    names = what;
+    (void)str_next_field(&names, ':', &name);
     part.fact = fact_find(name);
-    if (part.fact && fact_is_showable(part.fact)) {
-        part.kind = PART_FACT;
-    } else {
-        size_t i = 0;
-
-        while (i < NAME_COUNT && !str_eq(name, str_from(NAMES[i].name)))
-            i++;
-        if (i == NAME_COUNT)
-            return unknown_name(c, name, (size_t)(inside.ptr - c->text.ptr));
-        part.name_offset = NAMES[i].offset;
-    }
+    r = part.fact && fact_is_showable(part.fact) ? read_fact(c, what, &part)
+                                                 : read_name(c, name, &part);
+    if (r < 0)
+        return r;
     if (rest.ptr) {
         part.has_default = true;
         part.text.ptr = c->template->text + c->literal_used;
@@ -196,11 +236,11 @@ static size_t count_parts(struct str text)
     return count;
 }
 
-int template_compile(struct str text, struct place place, struct template **ret_template,
-                     struct diag *diag)
+int template_compile(struct str text, struct place place, struct header_table *headers,
+                     struct template **ret_template, struct diag *diag)
 {
     CLEANUP(template_freep) struct template *template = calloc(1, sizeof(*template));
-    struct compiler compiler = {.text = text, .place = place, .diag = diag};
+    struct compiler compiler = {.text = text, .place = place, .headers = headers, .diag = diag};
     int r;
 
     if (!template)
@@ -239,7 +279,7 @@ static bool part_text(const struct part *part, const struct subject *subject,
         *ret_text = part->text;
         return true;
     case PART_FACT:
-        if (fact_read(part->fact, subject, 0, &value) != FACT_PRESENT)
+        if (fact_read(part->fact, subject, part->key, &value) != FACT_PRESENT)
             break;
         *ret_text = fact_show(part->fact, &value, buffer);
         return true;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text with facts in it: "%{p0f}", "%{os.name|unknown}", "100%%".
+/* Text with facts in it: "%{p0f}", "%{os.name|unknown}", "%{header:NAME}",
+ * "%{metadata:NAMESPACE:key:key}", "100%%".
  *
  * Compiled at policy load.  A template whose fact has no value and no default is absent as a whole.
  * The result may hold any bytes that a request can hold: whoever sends it makes it valid for its
@@ -11,6 +12,7 @@
 #include "diag.h"
 #include "subject.h"
 
+struct header_table;
 struct template;
 
 /* What templates know besides the facts of the subject; ptr NULL: absent. */
@@ -21,10 +23,11 @@ struct template_names {
     struct str decision_id;
 };
 
-/* Compile.  `place` is where `text` begins, for messages.  Returns 0, or a negative errno with a
- * message (unknown fact with the nearest known one, "%" without "{" or "%", missing "}"). */
-int template_compile(struct str text, struct place place, struct template **ret_template,
-                     struct diag *diag);
+/* Compile.  `place` is where `text` begins, for messages; headers that are shown get their slots in
+ * `headers`.  Returns 0, or a negative errno with a message (unknown fact with the nearest known
+ * one, "%" without "{" or "%", missing "}"). */
+int template_compile(struct str text, struct place place, struct header_table *headers,
+                     struct template **ret_template, struct diag *diag);
 void template_freep(struct template **template);
 
 /* The first of its facts that only a database of the policy gives a value; NULL: none. */

@@ -57,9 +57,32 @@ static bool read_bytes(grpc_byte_buffer *buffer, struct arena *arena, struct str
     return true;
 }
 
+/* A small slice lies in the object itself. */
+static struct str slice_text(const grpc_slice *slice)
+{
+    return (struct str){(const char *)GRPC_SLICE_START_PTR(*slice), GRPC_SLICE_LENGTH(*slice)};
+}
+
 static bool is_late(gpr_timespec deadline)
 {
     return gpr_time_cmp(gpr_now(deadline.clock_type), deadline) >= 0;
+}
+
+/* Of the initial metadata, which Envoy's `initial_metadata` sets, what a request is read by. */
+static void read_metadata(const grpc_metadata_array *metadata, struct request_wire *wire)
+{
+    static const struct str PEER = STR_INIT("x-synauthz-peer-header");
+    static const struct str LOCAL = STR_INIT("x-synauthz-local-header");
+
+    for (size_t i = 0; i < metadata->count; i++) {
+        const grpc_metadata *entry = &metadata->metadata[i];
+        struct str key = slice_text(&entry->key);
+
+        if (str_eq(key, PEER))
+            wire->peer_header = slice_text(&entry->value);
+        else if (str_eq(key, LOCAL))
+            wire->local_header = slice_text(&entry->value);
+    }
 }
 
 /* --- the answers ------------------------------------------------------------------------------ */
@@ -67,13 +90,14 @@ static bool is_late(gpr_timespec deadline)
 static enum check_outcome answer_bytes(struct call *call, struct str *ret_reply)
 {
     struct check_rpc *check = &call->port->check;
-    struct str wire;
+    struct request_wire wire = {.peer_header = {NULL, 0}};
 
     check_rpc_begin(check);
-    if (call->request->data.raw.slice_buffer.length > REQUEST_BYTES_MAX ||
-        !read_bytes(call->request, &check->arena, &wire))
+    if (call->request->data.raw.slice_buffer.length > check->limits.bytes_max ||
+        !read_bytes(call->request, &check->arena, &wire.message))
         return check_rpc_refuse_size(check, ret_reply);
-    return check_rpc_answer(check, wire, ret_reply);
+    read_metadata(&call->metadata, &wire);
+    return check_rpc_answer(check, &wire, ret_reply);
 }
 
 static struct answer answer_check(struct call *call)

@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <sys/random.h>
 
-#include "request.h"
-
 static const char HEX[] = "0123456789abcdef";
 
 /* Exactly 16 digits. */
@@ -33,6 +31,8 @@ int check_rpc_init(struct check_rpc *rpc, const struct check_rpc_config *config)
         .store = config->store,
         .source = config->source,
         .on_fault = config->on_fault,
+        .limits = {config->limits.bytes_max ? config->limits.bytes_max : REQUEST_BYTES_MAX,
+                   config->limits.headers_max ? config->limits.headers_max : REQUEST_HEADERS_MAX},
     };
     write_hex(rpc->decision_id, prefix);
     return 0;
@@ -109,14 +109,17 @@ static enum check_outcome answer_request(struct check_rpc *rpc, const struct pol
     return count_decision(rpc, &decision);
 }
 
-enum check_outcome check_rpc_answer(struct check_rpc *rpc, struct str wire, struct str *ret_reply)
+enum check_outcome check_rpc_answer(struct check_rpc *rpc, const struct request_wire *wire,
+                                    struct str *ret_reply)
 {
     const struct policy *policy = policy_reader_get(&rpc->reader, rpc->store);
+    struct request_wire limited = *wire;
     struct request request;
 
     if (!policy)
         return count(rpc, CHECK_FAULT);
-    switch (request_decode(wire, policy, &rpc->arena, &request)) {
+    limited.limits = rpc->limits;
+    switch (request_decode(&limited, policy, &rpc->arena, &request)) {
     case REQUEST_OK:
         return answer_request(rpc, policy, &request, ret_reply);
     case REQUEST_OVERSIZE:

@@ -11,6 +11,7 @@
 #include "decide.h"
 #include "policy_store.h"
 #include "reply.h"
+#include "request.h"
 
 /* Holds the largest request once, when it came in pieces, its repeated headers joined, and a reply.
  * Pages are touched only when they are used. */
@@ -23,6 +24,7 @@ struct check_rpc {
     struct policy_store *store;      /* borrowed */
     const struct syn_source *source; /* borrowed */
     enum on_fault on_fault;
+    struct request_limits limits;
     struct policy_reader reader;
     struct check_tally tally; /* written by this thread alone */
     uint64_t calls;
@@ -34,6 +36,7 @@ struct check_rpc_config {
     struct policy_store *store;
     const struct syn_source *source;
     enum on_fault on_fault;
+    struct request_limits limits; /* a member that is 0: its default */
     size_t arena_bytes;
 };
 
@@ -44,9 +47,10 @@ void check_rpc_done(struct check_rpc *rpc);
 /* Forget the last Check: its reply is gone, and the arena is free for the bytes of the next. */
 void check_rpc_begin(struct check_rpc *rpc);
 
-/* `wire` may lie in the arena.  `ret_reply` is set for outcomes with a reply, valid until
- * check_rpc_begin(). */
-enum check_outcome check_rpc_answer(struct check_rpc *rpc, struct str wire, struct str *ret_reply);
+/* The message may lie in the arena; the limits are our own, those of `wire` are not read.
+ * `ret_reply` is set for outcomes with a reply, valid until check_rpc_begin(). */
+enum check_outcome check_rpc_answer(struct check_rpc *rpc, const struct request_wire *wire,
+                                    struct str *ret_reply);
 
 /* The answer to a request that is too large to be read. */
 enum check_outcome check_rpc_refuse_size(struct check_rpc *rpc, struct str *ret_reply);

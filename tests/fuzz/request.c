@@ -114,10 +114,10 @@ static void compare_with_protobuf_c(const struct policy *policy, struct arena *a
 
     if (packed) {
         size_t length = envoy__service__auth__v3__check_request__pack(check, packed);
-        struct str wire = {(const char *)packed, length};
+        const struct request_wire wire = check_wire_of((struct str){(const char *)packed, length});
 
         arena_reset(arena);
-        if (request_decode(wire, policy, arena, &request) == REQUEST_OK) {
+        if (request_decode(&wire, policy, arena, &request) == REQUEST_OK) {
             const http_message *http = NULL;
 
             assert(check->attributes);
@@ -138,6 +138,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct policy *policy;
     static struct arena arena;
     const struct fake_source source = fake_source_with_syn(SYN_STATE_VERIFIED);
+    const struct request_wire wire = check_wire_of((struct str){(const char *)data, size});
     struct request request;
     struct decision decision;
     struct str bytes;
@@ -149,8 +150,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     compare_with_protobuf_c(policy, &arena, data, size);
     arena_reset(&arena);
-    if (request_decode((struct str){(const char *)data, size}, policy, &arena, &request) !=
-        REQUEST_OK)
+    if (request_decode(&wire, policy, &arena, &request) != REQUEST_OK)
         return 0;
     if (decide(&source.base, policy, ON_FAULT_ERROR, &request.subject, &arena, &decision) !=
         DECIDE_OK)

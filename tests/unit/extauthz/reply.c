@@ -85,9 +85,10 @@ static int tear_down(void **state)
 static struct str reply_in(struct fixture *f, const struct check_wire *check, bool has_syn,
                            struct arena *arena)
 {
-    struct str wire = check_wire_write(check, f->wire, sizeof(f->wire));
+    const struct request_wire came =
+        check_wire_of(check_wire_write(check, f->wire, sizeof(f->wire)));
 
-    if (request_decode(wire, f->policy, arena, &f->request) != REQUEST_OK)
+    if (request_decode(&came, f->policy, arena, &f->request) != REQUEST_OK)
         return (struct str){NULL, 0};
     f->request.subject.syn_state = has_syn ? SYN_STATE_VERIFIED : SYN_STATE_MISSING;
     if (has_syn)

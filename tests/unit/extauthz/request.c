@@ -11,7 +11,7 @@
 #include "request.h"
 #include "test_policy.h"
 
-/* Reads user-agent (slot 0) and cookie (slot 1); owns x-tcp-p0f, x-os and x-raw. */
+/* Reads user-agent and cookie; owns x-tcp-p0f, x-os and x-raw. */
 static const char POLICY[] = "version: 1\n"
                              "rules:\n"
                              "  - id: agent\n"
@@ -25,7 +25,7 @@ static const char POLICY[] = "version: 1\n"
                              "    request_headers: {set: {x-os: a, x-raw: b}}\n"
                              "default: allow\n"
                              "on_unknown: skip\n";
-enum { SLOT_AGENT = 0, SLOT_COOKIE = 1 };
+enum { SLOT_AGENT = KNOWN_TRACE_PARENT + 1, SLOT_COOKIE };
 
 struct fixture {
     struct policy *policy;
@@ -55,8 +55,10 @@ static int tear_down(void **state)
 
 static enum request_status decode(struct fixture *f, struct str wire)
 {
+    const struct request_wire came = check_wire_of(wire);
+
     arena_reset(&f->arena);
-    return request_decode(wire, f->policy, &f->arena, &f->request);
+    return request_decode(&came, f->policy, &f->arena, &f->request);
 }
 
 static enum request_status decode_check(struct fixture *f, const struct check_wire *check)
@@ -377,7 +379,8 @@ static void a_small_arena_is_oversize_and_nothing_else(void **state)
                                      .headers = HEADERS,
                                      .header_count = 3};
     struct fixture *f = *state;
-    struct str wire = check_wire_write(&check, f->buffer, sizeof(f->buffer));
+    const struct request_wire came =
+        check_wire_of(check_wire_write(&check, f->buffer, sizeof(f->buffer)));
     enum request_status status = REQUEST_OVERSIZE;
     size_t cap;
 
@@ -385,7 +388,7 @@ static void a_small_arena_is_oversize_and_nothing_else(void **state)
         struct arena arena;
 
         assert_int_equal(arena_init(&arena, cap), 0);
-        status = request_decode(wire, f->policy, &arena, &f->request);
+        status = request_decode(&came, f->policy, &arena, &f->request);
         assert_true(status == REQUEST_OVERSIZE || status == REQUEST_OK);
         arena_done(&arena);
     }

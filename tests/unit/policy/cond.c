@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "cleanup.h"
+#include "header_table.h"
 #include "signature.h"
 
 /* --- three-valued truth */
@@ -35,7 +36,7 @@ static void add_constant(struct cond_builder *builder, enum tri value)
 {
     const struct fact *fact = fact_find(value == TRI_UNKNOWN ? STR("p0f") : STR("http.path"));
 
-    assert_int_equal(cond_builder_test(builder, fact, 0, COND_PRESENT, value == TRI_YES), 0);
+    assert_int_equal(cond_builder_test(builder, fact, NULL, COND_PRESENT, value == TRI_YES), 0);
 }
 
 static const struct subject SUBJECT = {
@@ -161,7 +162,7 @@ static struct cond *build_test(const char *fact, enum cond_operator op, const ch
 {
     CLEANUP(cond_builder_done) struct cond_builder builder = {0};
 
-    assert_int_equal(cond_builder_test(&builder, fact_find(str_from(fact)), 0, op, false), 0);
+    assert_int_equal(cond_builder_test(&builder, fact_find(str_from(fact)), NULL, op, false), 0);
     for (size_t i = 0; i < count && operands[i]; i++) {
         struct diag diag = {0};
         size_t offset;
@@ -201,7 +202,7 @@ static void present_tells_absent_from_unobservable(void **state)
         for (int present = 0; present < 2; present++) {
             CLEANUP(cond_builder_done) struct cond_builder builder = {0};
 
-            assert_int_equal(cond_builder_test(&builder, fact_find(str_from(ROWS[i].fact)), 0,
+            assert_int_equal(cond_builder_test(&builder, fact_find(str_from(ROWS[i].fact)), NULL,
                                                COND_PRESENT, present),
                              0);
             assert_int_equal(finish_and_eval(&builder),
@@ -211,21 +212,28 @@ static void present_tells_absent_from_unobservable(void **state)
 
 static void headers_are_tested_by_slot(void **state)
 {
-    static const struct str headers[] = {STR_INIT("curl/8.0"), {NULL, 0}};
-    const struct subject subject = {.has_http = true, .headers = headers};
+    static const struct str NAMES[] = {STR_INIT("user-agent"), STR_INIT("accept")};
+    struct str values[KNOWN_HEADER_COUNT_ + 2] = {{NULL, 0}};
+    const struct subject subject = {.has_http = true, .headers = values};
     const struct subject network = {0};
+    const struct fact *header = fact_find(STR("header"));
+    CLEANUP(header_table_freep) struct header_table *headers = NULL;
 
     (void)state;
-    for (uint32_t slot = 0; slot < 2; slot++) {
+    assert_int_equal(header_table_new(&headers), 0);
+    for (int i = 0; i < 2; i++) {
         CLEANUP(cond_builder_done) struct cond_builder builder = {0};
         CLEANUP(cond_freep) struct cond *cond = NULL;
-        size_t offset;
+        struct fact_key *key;
+        size_t offset, wrong;
 
-        assert_int_equal(
-            cond_builder_test(&builder, fact_find(STR("header")), slot, COND_PREFIX, false), 0);
+        assert_int_equal(fact_key_new(header, &NAMES[i], 1, headers, &key, &wrong, NULL), 0);
+        if (i == 0)
+            values[key->slot] = STR("curl/8.0");
+        assert_int_equal(cond_builder_test(&builder, header, key, COND_PREFIX, false), 0);
         assert_int_equal(cond_builder_operand(&builder, STR("curl"), &offset, NULL), 0);
         cond = cond_builder_finish(&builder);
-        assert_int_equal(cond_eval(cond, &subject), slot == 0 ? TRI_YES : TRI_NO);
+        assert_int_equal(cond_eval(cond, &subject), i == 0 ? TRI_YES : TRI_NO);
         assert_int_equal(cond_eval(cond, &network), TRI_NO);
     }
 }
@@ -349,7 +357,7 @@ static void a_wrong_operand_is_explained(void **state)
         size_t offset;
 
         assert_int_equal(
-            cond_builder_test(&builder, fact_find(str_from(ROWS[i].fact)), 0, ROWS[i].op, false),
+            cond_builder_test(&builder, fact_find(str_from(ROWS[i].fact)), NULL, ROWS[i].op, false),
             0);
         assert_int_equal(cond_builder_operand(&builder, str_from(ROWS[i].operand), &offset, &diag),
                          -EINVAL);

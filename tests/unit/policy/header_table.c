@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -18,6 +19,8 @@ static struct header_table *new_table(void)
     assert_int_equal(header_table_new(&table), 0);
     return table;
 }
+
+enum { FIRST = KNOWN_TRACE_PARENT + 1 }; /* the first slot that a policy gets */
 
 static struct header_match match(const struct header_table *table, const char *name)
 {
@@ -57,12 +60,12 @@ static void read_names_ignore_case_only(void **state)
     CLEANUP(header_table_freep) struct header_table *table = new_table();
 
     (void)state;
-    assert_int_equal(header_table_add_read(table, STR("User-Agent")), 0);
-    assert_int_equal(header_table_add_read(table, STR("accept")), 1);
-    assert_int_equal(header_table_add_read(table, STR("user-agent")), 0);
-    assert_int_equal(header_table_read_count(table), 2);
-    assert_int_equal(match(table, "USER-AGENT").read_slot, 0);
-    assert_int_equal(match(table, "accept").read_slot, 1);
+    assert_int_equal(header_table_add_read(table, STR("User-Agent")), FIRST);
+    assert_int_equal(header_table_add_read(table, STR("accept")), FIRST + 1);
+    assert_int_equal(header_table_add_read(table, STR("user-agent")), FIRST);
+    assert_int_equal(header_table_read_count(table), FIRST + 2);
+    assert_int_equal(match(table, "USER-AGENT").read_slot, FIRST);
+    assert_int_equal(match(table, "accept").read_slot, FIRST + 1);
     assert_int_equal(match(table, "user_agent").read_slot, HEADER_NONE);
     assert_int_equal(match(table, "user-agent").owned_index, HEADER_NONE);
 }
@@ -74,15 +77,15 @@ static void spellings_of_one_name_are_told_apart(void **state)
     struct header_match both, variant;
 
     (void)state;
-    assert_int_equal(header_table_add_read(table, STR("x_client")), 0);
-    assert_int_equal(header_table_add_read(table, STR("x-client")), 1);
+    assert_int_equal(header_table_add_read(table, STR("x_client")), FIRST);
+    assert_int_equal(header_table_add_read(table, STR("x-client")), FIRST + 1);
     assert_int_equal(header_table_add_owned(table, STR("x-client")), 1);
     both = match(table, "x-client");
-    assert_int_equal(both.read_slot, 1);
+    assert_int_equal(both.read_slot, FIRST + 1);
     assert_int_equal(both.owned_index, 1);
     assert_true(both.exact);
     variant = match(table, "x_client");
-    assert_int_equal(variant.read_slot, 0);
+    assert_int_equal(variant.read_slot, FIRST);
     assert_int_equal(variant.owned_index, 1);
     assert_false(variant.exact);
 }
@@ -112,7 +115,7 @@ static void every_name_is_found_after_growing(void **state)
     for (int i = 0; i < COUNT; i++) {
         (void)snprintf(name, sizeof(name), "X-Header-%d", i);
         assert_int_equal(header_table_add_owned(table, str_from(name)), i + 1);
-        assert_int_equal(header_table_add_read(table, str_from(name)), i);
+        assert_int_equal(header_table_add_read(table, str_from(name)), FIRST + i);
     }
     assert_int_equal(header_table_owned_count(table), COUNT + 1);
     for (int i = 0; i < COUNT; i++) {
@@ -121,13 +124,48 @@ static void every_name_is_found_after_growing(void **state)
 
         (void)snprintf(name, sizeof(name), "x-header-%d", i);
         found = match(table, name);
-        assert_int_equal(found.read_slot, i);
+        assert_int_equal(found.read_slot, FIRST + i);
         assert_int_equal(found.owned_index, i + 1);
         assert_true(found.exact);
         owned = header_table_owned_name(table, (size_t)i + 1);
         assert_true(str_eq(owned, str_from(name)));
         (void)snprintf(name, sizeof(name), "x-headers-%d", i);
         assert_int_equal(match(table, name).owned_index, HEADER_NONE);
+    }
+}
+
+static void headers_of_the_product_have_slots_in_every_table(void **state)
+{
+    CLEANUP(header_table_freep) struct header_table *table = new_table();
+
+    (void)state;
+    assert_int_equal(header_table_known(table, KNOWN_CONTENT_TYPE),
+                     match(table, "Content-Type").read_slot);
+    assert_int_equal(header_table_known(table, KNOWN_REQUEST_ID),
+                     match(table, "x-request-id").read_slot);
+    assert_int_equal(header_table_known(table, KNOWN_TRACE_PARENT),
+                     match(table, "traceparent").read_slot);
+    assert_int_equal(match(table, "x-request-id").owned_index, HEADER_NONE);
+    assert_int_equal(header_table_known(table, KNOWN_JA3), HEADER_NONE);
+    assert_int_equal(header_table_set_known(table, KNOWN_JA3, STR("X-Ja3")), 0);
+    assert_int_not_equal(match(table, "x-ja3").read_slot, HEADER_NONE);
+    assert_int_equal(header_table_known(table, KNOWN_JA3), match(table, "x-ja3").read_slot);
+}
+
+/* Names are sorted out by their length first; the long ones share a class. */
+static void names_of_any_length_are_found(void **state)
+{
+    CLEANUP(header_table_freep) struct header_table *table = new_table();
+    char name[200];
+
+    (void)state;
+    memset(name, 'x', sizeof(name));
+    for (size_t length = 1; length <= sizeof(name); length += 3)
+        assert_true(header_table_add_read(table, (struct str){name, length}) >= FIRST);
+    for (size_t length = 1; length <= sizeof(name); length++) {
+        int slot = header_table_match(table, (struct str){name, length}).read_slot;
+
+        assert_int_equal(slot != HEADER_NONE, length % 3 == 1);
     }
 }
 
@@ -156,6 +194,8 @@ int main(void)
         cmocka_unit_test(spellings_of_one_name_are_told_apart),
         cmocka_unit_test(owned_names_that_are_variants_of_each_other_keep_their_own_index),
         cmocka_unit_test(every_name_is_found_after_growing),
+        cmocka_unit_test(headers_of_the_product_have_slots_in_every_table),
+        cmocka_unit_test(names_of_any_length_are_found),
         cmocka_unit_test(header_names_are_tokens),
     };
 

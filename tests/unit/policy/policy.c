@@ -34,7 +34,8 @@ static struct cond *new_cond(enum when when)
     CLEANUP(cond_builder_done) struct cond_builder builder = {0};
     struct str fact = when == UNKNOWN ? STR("p0f") : STR("http.path");
 
-    assert_int_equal(cond_builder_test(&builder, fact_find(fact), 0, COND_PRESENT, when == YES), 0);
+    assert_int_equal(cond_builder_test(&builder, fact_find(fact), NULL, COND_PRESENT, when == YES),
+                     0);
     return cond_builder_finish(&builder);
 }
 

@@ -80,7 +80,7 @@ static struct str some_wire(struct fixture *f)
 static enum check_outcome ask(struct fixture *f, struct str wire, struct str *ret_reply)
 {
     check_rpc_begin(&f->rpc);
-    return check_rpc_answer(&f->rpc, wire, ret_reply);
+    return check_rpc_answer(&f->rpc, &(struct request_wire){.message = wire}, ret_reply);
 }
 
 static void each_arena_that_is_too_small_denies(void **state)

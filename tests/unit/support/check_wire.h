@@ -9,6 +9,7 @@
 
 #include "check_response.pb-c.h"
 #include "pbwriter.h"
+#include "request.h"
 
 /* NULL and 0: left out. */
 struct check_wire {
@@ -105,6 +106,15 @@ static inline struct str check_wire_write(const struct check_wire *check, char *
         check_wire_put_peer(&writer, 1, check->source, check->source_port);
     pb_close(&writer, 1, attributes);
     return pb_result(&writer);
+}
+
+/* A message as it comes over a stream that says nothing, within the default limits. */
+static inline struct request_wire check_wire_of(struct str message)
+{
+    return (struct request_wire){
+        .message = message,
+        .limits = {REQUEST_BYTES_MAX, REQUEST_HEADERS_MAX},
+    };
 }
 
 typedef Envoy__Service__Auth__V3__CheckResponse check_response;

@@ -95,7 +95,12 @@ int pb_next_field(struct str *rest, struct pb_field *ret_field)
                  : !take_number(&cursor, (unsigned)(tag & 7), &value))
         return -EBADMSG;
     *ret_field = (struct pb_field){
-        .number = (uint32_t)(tag >> 3), .is_bytes = is_bytes, .bytes = bytes, .value = value};
+        .number = (uint32_t)(tag >> 3),
+        .is_bytes = is_bytes,
+        .is_fixed64 = (tag & 7) == WIRE_FIXED64,
+        .bytes = bytes,
+        .value = value,
+    };
     *rest = (struct str){(const char *)cursor.at, (size_t)(cursor.end - cursor.at)};
     return 1;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Walk the fields of one protobuf message without unpacking it.
  *
- * For the parts of a request that the .proto declares as `bytes`.  No recursion, no allocation: a
- * nested message is a field whose bytes can be walked in turn.  Source: protobuf encoding guide. */
+ * No recursion, no allocation: a nested message is a field whose bytes can be walked in turn.
+ * Source: protobuf encoding guide. */
 #ifndef PBREADER_H
 #define PBREADER_H
 
@@ -13,6 +13,7 @@
 struct pb_field {
     uint32_t number;  /* 1..2^29-1 */
     bool is_bytes;    /* length-delimited: `bytes` is set; otherwise a number: `value` is set */
+    bool is_fixed64;  /* a number that was sent as 8 bytes */
     struct str bytes; /* borrowed from the message */
     uint64_t value;
 };
