@@ -9,28 +9,61 @@
 #include "cleanup.h"
 #include "policy.h"
 #include "policy_file.h"
+#include "rule_series.h"
 
 struct policy_store {
     char *path;
+    const struct str *headers; /* read for others than the policy; borrowed */
+    size_t header_count;
+    struct rule_series series;
     pthread_mutex_t lock; /* of `policy`, and of changes of `generation` */
     struct policy *policy;
     atomic_uint_fast64_t generation; /* counts the replacements, from 1 */
 };
 
-int policy_store_open(const char *path, struct policy_store **ret_store, struct diag *diag)
+static int add_headers(struct policy *policy, const struct str *names, size_t count)
 {
-    CLEANUP(freep) char *copy = str_dup(str_from(path));
-    CLEANUP(freep) struct policy_store *store = calloc(1, sizeof(*store));
-    int r;
+    for (size_t i = 0; i < count; i++) {
+        int slot = header_table_add_read(policy->headers, names[i]);
 
-    if (!store || !copy)
-        return diag_set(diag, -ENOMEM, "out of memory");
-    r = policy_file_load(path, &store->policy, diag);
+        if (slot < 0)
+            return slot;
+    }
+    return 0;
+}
+
+/* A policy as it goes live. */
+static int load(struct policy_store *store, struct policy **ret_policy, struct diag *diag)
+{
+    CLEANUP(policy_unrefp) struct policy *policy = NULL;
+    int r = policy_file_load(store->path, &policy, diag);
+
     if (r < 0)
         return r;
-    store->path = TAKE_PTR(copy);
-    atomic_init(&store->generation, 1);
+    r = add_headers(policy, store->headers, store->header_count);
+    if (r < 0)
+        return diag_set(diag, r, "out of memory");
+    rule_series_number(&store->series, policy);
+    *ret_policy = TAKE_PTR(policy);
+    return 0;
+}
+
+int policy_store_open(const char *path, struct policy_store **ret_store, struct diag *diag)
+{
+    CLEANUP(policy_store_freep) struct policy_store *store = calloc(1, sizeof(*store));
+    int r;
+
+    if (!store)
+        return diag_set(diag, -ENOMEM, "out of memory");
     (void)pthread_mutex_init(&store->lock, NULL); /* cannot fail with default attributes */
+    rule_series_init(&store->series);
+    atomic_init(&store->generation, 1);
+    store->path = str_dup(str_from(path));
+    if (!store->path)
+        return diag_set(diag, -ENOMEM, "out of memory");
+    r = load(store, &store->policy, diag);
+    if (r < 0)
+        return r;
     *ret_store = TAKE_PTR(store);
     return 0;
 }
@@ -43,15 +76,28 @@ void policy_store_freep(struct policy_store **slot)
     if (!store)
         return;
     policy_unref(store->policy);
+    rule_series_done(&store->series);
     (void)pthread_mutex_destroy(&store->lock);
     free(store->path);
     free(store);
 }
 
+int policy_store_read_headers(struct policy_store *store, const struct str *names, size_t count)
+{
+    store->headers = names;
+    store->header_count = count;
+    return add_headers(store->policy, names, count);
+}
+
+struct rule_series *policy_store_series(struct policy_store *store)
+{
+    return &store->series;
+}
+
 int policy_store_reload(struct policy_store *store, struct diag *diag)
 {
     struct policy *loaded, *replaced;
-    int r = policy_file_load(store->path, &loaded, diag);
+    int r = load(store, &loaded, diag);
 
     if (r < 0)
         return r;

@@ -9,9 +9,11 @@
 #include <stdint.h>
 
 #include "diag.h"
+#include "str.h"
 
 struct policy;
 struct policy_store;
+struct rule_series;
 
 /* One for each thread; all zero at the start. */
 struct policy_reader {
@@ -21,6 +23,14 @@ struct policy_reader {
 
 int policy_store_open(const char *path, struct policy_store **ret_store, struct diag *diag);
 void policy_store_freep(struct policy_store **store);
+
+/* Headers that are read beside those that the policy reads, of the live policy and of all that
+ * follow: their slots are in its header_table.  Before there are readers; `names` are borrowed, for
+ * as long as the store lives.  Returns 0 or -ENOMEM. */
+int policy_store_read_headers(struct policy_store *store, const struct str *names, size_t count);
+
+/* The numbers of the rules that are counted, of all policies that were ever live. */
+struct rule_series *policy_store_series(struct policy_store *store);
 
 /* Load the file again: all or nothing.  Returns 0, or a negative errno with a message while the
  * last good policy stays. */

@@ -131,14 +131,38 @@ bool prefix_contains(const struct prefix *prefix, const struct addr *addr)
            same_leading_bits(prefix->addr.bytes, addr->bytes, first_bit(addr) + prefix->length);
 }
 
+static char *put_octet(char *at, unsigned octet)
+{
+    if (octet >= 100)
+        *at++ = (char)('0' + octet / 100);
+    if (octet >= 10)
+        *at++ = (char)('0' + octet / 10 % 10);
+    *at++ = (char)('0' + octet % 10);
+    return at;
+}
+
+/* Done for each Check that is logged, where inet_ntop() is a tenth of the line. */
+static size_t format_v4(const uint8_t bytes[4], char buffer[ADDR_TEXT_MAX])
+{
+    char *at = buffer;
+
+    for (unsigned i = 0; i < 4; i++) {
+        if (i > 0)
+            *at++ = '.';
+        at = put_octet(at, bytes[i]);
+    }
+    *at = '\0';
+    return (size_t)(at - buffer);
+}
+
 size_t addr_format(const struct addr *addr, char buffer[ADDR_TEXT_MAX])
 {
     const char *text = NULL;
 
-    buffer[0] = '\0';
     if (addr->family == 4)
-        text = inet_ntop(AF_INET, addr->bytes + 12, buffer, ADDR_TEXT_MAX);
-    else if (addr->family == 6)
+        return format_v4(addr->bytes + 12, buffer);
+    buffer[0] = '\0';
+    if (addr->family == 6)
         text = inet_ntop(AF_INET6, addr->bytes, buffer, ADDR_TEXT_MAX);
     return text ? strlen(text) : 0;
 }

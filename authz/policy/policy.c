@@ -142,6 +142,13 @@ static void collect(struct evaluation *evaluation, const struct rule *rule)
     }
 }
 
+static void note_fired(const struct rule *rule, struct decision *decision)
+{
+    if (decision->fired_count < DECISION_FIRED_MAX)
+        decision->fired[decision->fired_count] = rule;
+    decision->fired_count++;
+}
+
 static bool decided(struct decision *decision, enum verdict verdict, enum decision_reason reason,
                     const struct rule *rule)
 {
@@ -170,6 +177,7 @@ static void run_shadow(struct evaluation *evaluation, const struct rule *rule)
     if (evaluation->has_would_be || rule->then == RULE_CONTINUE ||
         eval(rule, evaluation->subject) != TRI_YES)
         return;
+    note_fired(rule, decision);
     evaluation->has_would_be = true;
     decision->would_be = verdict_of(rule);
     decision->would_be_rule = rule;
@@ -189,6 +197,7 @@ static bool run_rule(struct evaluation *evaluation, const struct rule *rule)
         decision->unknown_count++;
         return false;
     case TRI_YES:
+        note_fired(rule, decision);
         collect(evaluation, rule);
         break;
     }

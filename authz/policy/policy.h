@@ -101,6 +101,7 @@ struct rule {
     struct str id;
     struct place place; /* of the rule in its file */
     enum rule_mode mode;
+    unsigned series; /* of its counter (rule_series.h) */
     enum rule_then then;
     enum on_unknown
         on_unknown;          /* effective: the rule's own or the policy's; UNSET if never needed */
@@ -142,6 +143,8 @@ struct mutation {
     const struct mutation *before; /* NULL: what the client or the upstream sent */
 };
 
+enum { DECISION_FIRED_MAX = 32 };
+
 struct decision {
     enum verdict verdict;
     enum decision_reason reason;
@@ -153,6 +156,10 @@ struct decision {
     /* One for each slot of the policy.  On deny all are zero except those of metadata. */
     struct mutation *mutations[TARGET_COUNT_];
     size_t unknown_count; /* rules that were UNKNOWN and skipped */
+    /* The rules that were YES, for who counts them: the first of them, and how many they were.  Of
+     * shadow rules the one that would decide. */
+    const struct rule *fired[DECISION_FIRED_MAX];
+    size_t fired_count;
 };
 
 /* An empty policy with one reference that denies; whoever builds it fills in the fields, which it
