@@ -95,8 +95,7 @@ static void each_way_of_capture_attaches_its_hook(void **state)
     struct node_config config;
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
+    config = stand_begin(&stand);
     for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
         struct node_hook hook;
 
@@ -152,8 +151,7 @@ static void a_way_that_is_not_possible_fails_and_changes_nothing(void **state)
     int foreign;
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
+    config = stand_begin(&stand);
     foreign = attach_foreign(&stand);
     assert_int_equal(stand_try_start(&stand, &config, &diag), -EBUSY);
     assert_contains(diag.text, "near: another XDP program is attached");
@@ -182,8 +180,7 @@ static void a_device_that_goes_and_comes_is_followed(void **state)
     struct node_hook hook;
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
+    config = stand_begin(&stand);
     config.interfaces = NAMES;
     config.interface_count = 2;
     stand_start_quietly(&stand, &config);
@@ -220,8 +217,7 @@ static void the_device_of_a_name_comes_again(void **state)
     unsigned before;
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
+    config = stand_begin(&stand);
     stand_start(&stand, &config);
     before = stand_hook(&stand, "near").ifindex;
     netns_run(&stand.stage.server, "ip link del near");
@@ -246,8 +242,7 @@ static void a_hook_that_was_taken_off_is_attached_again(void **state)
     int link;
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
+    config = stand_begin(&stand);
     stand_start(&stand, &config);
     (void)snprintf(pin, sizeof(pin), "v2/link_xdp_%u", stand_hook(&stand, "near").ifindex);
     link = bpf_obj_get(stand_path(&stand, pin));
@@ -270,9 +265,8 @@ static void pins_that_are_wiped_come_again(void **state)
     int listener;
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
-    listener = listen_in(&stand.stage.server, "10.77.0.2", own_port());
+    config = stand_begin(&stand);
+    listener = stand_listen(&stand);
     stand_start(&stand, &config);
     pair = stand_connect(&stand, listener);
     netns_run(&stand.stage.server, "rm -r %s/v2", stand.folder);
@@ -304,9 +298,8 @@ static void a_connection_older_than_the_agent_is_missing(void **state)
     int listener;
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
-    listener = listen_in(&stand.stage.server, "10.77.0.2", own_port());
+    config = stand_begin(&stand);
+    listener = stand_listen(&stand);
     pair = stand_connect(&stand, listener);
     stand_start(&stand, &config);
     assert_answer(stand_ask(&stand, &pair.flow), SYN_STATE_MISSING, SYN_REASON_NOT_SEEN);
@@ -323,10 +316,9 @@ static void without_tracking_syns_are_captured_only(void **state)
     int listener;
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
+    config = stand_begin(&stand);
     config.no_tracking = true;
-    listener = listen_in(&stand.stage.server, "10.77.0.2", own_port());
+    listener = stand_listen(&stand);
     stand_start(&stand, &config);
     assert_false(stand_status(&stand).tracked);
     assert_contains(stand_status(&stand).why_untracked, "turned off");
@@ -357,9 +349,8 @@ static void filters_and_devices_change_without_a_restart(void **state)
     int listener;
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
-    listener = listen_in(&stand.stage.server, "10.77.0.2", own_port());
+    config = stand_begin(&stand);
+    listener = stand_listen(&stand);
     netns_run(&stand.stage.server, "ip link add other type veth peer name another");
     stand_start(&stand, &config);
     changed = config;
@@ -393,9 +384,8 @@ static void prefixes_are_replaced(void **state)
     int listener;
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
-    listener = listen_in(&stand.stage.server, "10.77.0.2", own_port());
+    config = stand_begin(&stand);
+    listener = stand_listen(&stand);
     stand_start(&stand, &config);
     for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
         struct pair pair;
@@ -423,8 +413,7 @@ static void what_is_fixed_cannot_change(void **state)
     struct diag diag = {.text = ""};
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
+    config = stand_begin(&stand);
     stand_start(&stand, &config);
     changed = config;
     changed.max_live = 17;

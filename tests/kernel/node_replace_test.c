@@ -70,8 +70,7 @@ static void programs_are_replaced_200_times(void **state)
     int spare;
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
+    config = stand_begin(&stand);
     stand_start(&stand, &config);
     spare = objects_load_hook(OBJECT_XDP, node_get_maps(stand.node), &diag);
     assert_true(spare >= 0);
@@ -94,8 +93,7 @@ static void agents_follow_each_other(void **state)
     struct stream *stream;
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
+    config = stand_begin(&stand);
     stand_start(&stand, &config);
     stream = stream_start(&stand);
     for (int i = 0; i < RESTARTS; i++) {
@@ -153,8 +151,7 @@ static void an_agent_that_is_killed_is_not_missed(void **state)
     pid_t pid;
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
+    config = stand_begin(&stand);
     pid = fork_agent(&stand, &config, true);
     stand_start_source(&stand);
     stream = stream_start(&stand);
@@ -179,8 +176,7 @@ static void an_agent_that_is_killed_half_way_loses_nothing(void **state)
     struct stream *stream;
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
+    config = stand_begin(&stand);
     stand_start(&stand, &config);
     stream = stream_start(&stand);
     stand_leave(&stand);
@@ -220,8 +216,7 @@ static void two_that_are_killed_before_hooks_are_renewed_lose_nothing(void **sta
     struct stream *stream;
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
+    config = stand_begin(&stand);
     stand_start(&stand, &config);
     stream = stream_start(&stand);
     stand_leave(&stand);
@@ -271,11 +266,10 @@ static void a_handshake_over_two_changes_has_its_syn(void **state)
         uint32_t syn_ack;
         int listener, raw, accepted;
 
-        stand_make(&stand);
-        config = stand_config(&stand);
+        config = stand_begin(&stand);
         raw_announce(&stand.stage.server, syn.source);
         raw = raw_open(&stand.stage.client, "far");
-        listener = listen_in(&stand.stage.server, "10.77.0.2", own_port());
+        listener = stand_listen(&stand);
         stand_start(&stand, &config);
         raw_send(raw, &syn);
         syn_ack = raw_wait_syn_ack(raw, syn.source, syn.source_port);
@@ -296,6 +290,19 @@ static void a_handshake_over_two_changes_has_its_syn(void **state)
     }
 }
 
+/* Another agent, with another configuration. */
+static void restart(struct stand *stand, const struct node_config *config)
+{
+    stand_leave(stand);
+    stand_start(stand, config);
+}
+
+static struct stream *start_with_stream(struct stand *stand, const struct node_config *config)
+{
+    stand_start(stand, config);
+    return stream_start(stand);
+}
+
 /* Handshakes that began before are found in the maps before. */
 static void another_number_of_pending_syns(void **state)
 {
@@ -305,16 +312,13 @@ static void another_number_of_pending_syns(void **state)
     struct stream *stream;
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
-    stand_start(&stand, &config);
-    stream = stream_start(&stand);
+    config = stand_begin(&stand);
+    stream = start_with_stream(&stand, &config);
     for (size_t i = 0; i < sizeof(SIZES) / sizeof(SIZES[0]); i++) {
         char set[16];
 
-        stand_leave(&stand);
         config.max_pending = SIZES[i];
-        stand_start(&stand, &config);
+        restart(&stand, &config);
         (void)snprintf(set, sizeof(set), "v2-%zu", i + 1);
         assert_string_equal(stand_status(&stand).set, set);
         assert_int_equal(access(stand_path(&stand, "v2"), F_OK), -1);
@@ -332,16 +336,13 @@ static void another_number_of_live_connections(void **state)
     struct stream *stream;
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
-    stand_start(&stand, &config);
-    stream = stream_start(&stand);
+    config = stand_begin(&stand);
+    stream = start_with_stream(&stand, &config);
     for (size_t i = 0; i < sizeof(SIZES) / sizeof(SIZES[0]); i++) {
         struct node_status status;
 
-        stand_leave(&stand);
         config.max_live = SIZES[i];
-        stand_start(&stand, &config);
+        restart(&stand, &config);
         status = stand_status(&stand);
         assert_in_range(status.carried, STREAM_LASTING, SIZES[i]);
         assert_int_equal(status.not_carried, 0);
@@ -360,14 +361,11 @@ static void what_ends_meanwhile_is_not_carried(void **state)
     struct tuple_key key;
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
-    stand_start(&stand, &config);
-    stream = stream_start(&stand);
+    config = stand_begin(&stand);
+    stream = start_with_stream(&stand, &config);
     for (int i = 0; i < 3; i++) {
-        stand_leave(&stand);
         config.max_live = 4096 + (uint32_t)i;
-        stand_start(&stand, &config);
+        restart(&stand, &config);
     }
     assert_none_lost(stream);
     for (int waited = 0;
@@ -389,15 +387,13 @@ static void what_has_no_room_is_counted(void **state)
     int listener;
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
-    listener = listen_in(&stand.stage.server, "10.77.0.2", own_port());
+    config = stand_begin(&stand);
+    listener = stand_listen(&stand);
     stand_start(&stand, &config);
     for (int i = 0; i < OPEN; i++)
         pairs[i] = stand_connect(&stand, listener);
-    stand_leave(&stand);
     config.max_live = ROOM;
-    stand_start(&stand, &config);
+    restart(&stand, &config);
     status = stand_status(&stand);
     assert_int_equal(status.carried + status.not_carried, OPEN);
     assert_in_range(status.not_carried, 1, OPEN - ROOM);
@@ -415,13 +411,11 @@ static void the_pending_syns_before_are_forgotten_in_the_end(void **state)
     struct stream *stream;
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
+    config = stand_begin(&stand);
     stand_start(&stand, &config);
     stand_leave(&stand);
     config.max_pending = 4096;
-    stand_start(&stand, &config);
-    stream = stream_start(&stand);
+    stream = start_with_stream(&stand, &config);
     assert_int_equal(access(stand_path(&stand, "v2-1/pending_before"), F_OK), 0);
     stand_beat(&stand);
     assert_int_equal(access(stand_path(&stand, "v2-1/pending_before"), F_OK), 0);

@@ -133,7 +133,7 @@ static void a_device_of_another_namespace_is_not_taken_for_ours(void **state)
         assert_true(stand_status(&stand).ready);
         assert_true(has_hook(&stand.stage.server, "near", tcx));
         assert_false(has_hook(&other, "same", tcx));
-        listener = listen_in(&stand.stage.server, "10.77.0.2", own_port());
+        listener = stand_listen(&stand);
         pair = stand_connect(&stand, listener);
         assert_verified(&stand, &pair);
         pair_done(&pair);
@@ -153,8 +153,7 @@ static void the_network_namespace_in_meta_is_that_of_the_present_agent(void **st
     int meta;
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
+    config = stand_begin(&stand);
     netns_make(&other);
     netns_run(&other, "ip link add same type veth peer name peer");
     stand_start_quietly(&stand, &config);
@@ -263,8 +262,7 @@ static void a_start_that_fails_leaves_what_was_there(void **state)
     int foreign;
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
+    config = stand_begin(&stand);
     netns_run(&stand.stage.server, "ip link add free type veth peer name taken");
     foreign = attach_foreign(&stand.stage.server, "taken");
     stand_start(&stand, &config);
@@ -290,8 +288,7 @@ static void the_folder_is_locked_before_anything_else(void **state)
     struct diag diag = {.text = ""};
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
+    config = stand_begin(&stand);
     netns_enter(&stand.stage.server);
     assert_int_equal(node_open(&config, &first, &diag), 0);
     assert_int_equal(node_open(&config, &second, &diag), -EBUSY);
@@ -317,8 +314,7 @@ static void pins_that_cannot_come_again_make_it_not_ready(void **state)
     FILE *obstacle;
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
+    config = stand_begin(&stand);
     stand_start(&stand, &config);
     assert_false(stand_status(&stand).unpinned);
     assert_int_equal(umount2(stand.folder, MNT_DETACH), 0);
@@ -362,8 +358,7 @@ static void a_control_group_that_is_replaced_is_said_once(void **state)
     assert_int_equal(cgroup2_find(root), 0);
     (void)snprintf(path, sizeof(path), "%s/synauthz-start-%d", root, (int)getpid());
     assert_int_equal(mkdir(path, 0755), 0);
-    stand_make(&stand);
-    config = stand_config(&stand);
+    config = stand_begin(&stand);
     config.mode = NODE_CGROUP;
     config.interface_count = 0;
     config.cgroups = paths;

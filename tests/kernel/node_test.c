@@ -51,8 +51,7 @@ static void pins_are_roots_and_readable_by_the_group(void **state)
     struct node_config config;
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
+    config = stand_begin(&stand);
     stand_start(&stand, &config);
     assert_true(bpffs_holds(stand.folder));
     assert_access(stand.folder, 0750, STAND_GROUP);
@@ -74,9 +73,8 @@ static void what_an_agent_left_goes_on_and_is_taken_over(void **state)
     int listener;
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
-    listener = listen_in(&stand.stage.server, "10.77.0.2", own_port());
+    config = stand_begin(&stand);
+    listener = stand_listen(&stand);
     stand_start(&stand, &config);
     assert_false(stand_status(&stand).took_over);
     first = stand_connect(&stand, listener);
@@ -111,8 +109,7 @@ static void another_group_gets_the_pins(void **state)
     struct node_config config;
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
+    config = stand_begin(&stand);
     stand_start(&stand, &config);
     stand_leave(&stand);
     config.group = STAND_GROUP + 1;
@@ -134,8 +131,7 @@ static void a_second_agent_is_told_of_the_first(void **state)
     unsigned removed;
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
+    config = stand_begin(&stand);
     stand_start(&stand, &config);
     (void)snprintf(process, sizeof(process), "process %d,", (int)getpid());
     assert_int_equal(node_start(&config, &second, &diag), -EBUSY);
@@ -278,8 +274,7 @@ static void foreign_pins_are_not_taken_over(void **state)
     struct node_config config;
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
+    config = stand_begin(&stand);
     stand_start(&stand, &config);
     stand_leave(&stand);
     assert_int_equal(chown(stand_path(&stand, "v2/live"), NOBODY, (gid_t)-1), 0);
@@ -299,9 +294,8 @@ static void maps_whose_trackers_ended_are_not_taken_over(void **state)
     int listener;
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
-    listener = listen_in(&stand.stage.server, "10.77.0.2", own_port());
+    config = stand_begin(&stand);
+    listener = stand_listen(&stand);
     stand_start(&stand, &config);
     pair = stand_connect(&stand, listener);
     stand_leave(&stand);
@@ -377,9 +371,8 @@ static void after_cleanup_nothing_is_known(void **state)
     int listener;
 
     (void)state;
-    stand_make(&stand);
-    config = stand_config(&stand);
-    listener = listen_in(&stand.stage.server, "10.77.0.2", own_port());
+    config = stand_begin(&stand);
+    listener = stand_listen(&stand);
     stand_start(&stand, &config);
     pair = stand_connect(&stand, listener);
     assert_verified(&stand, &pair);

@@ -373,20 +373,27 @@ static void a_folder_that_was_made_by_somebody_else_is_refused(void **state)
     scene_done(&scene);
 }
 
+/* As the source has it, whose agent's heart does not beat. */
+static void open_silent_set(const struct scene *scene, struct pin_set *ret_set)
+{
+    const struct pin_source_config config = {.pin_dir = scene->folder.path};
+    struct diag diag = {0};
+
+    pin_set_init(ret_set);
+    assert_int_equal(pin_set_open(ret_set, &config, &diag), 0);
+    scene->set.meta->heartbeat_ns = 0;
+}
+
 /* The thread that judges is late, or has died (here there is none): each look-up sees for itself
  * what holds the programs, an agent or the pins. */
 static void an_old_judgement_is_not_believed(void **state)
 {
     struct scene scene;
     struct pin_set set;
-    struct diag diag = {0};
 
     (void)state;
     scene_make(&scene);
-    pin_set_init(&set);
-    assert_int_equal(
-        pin_set_open(&set, &(struct pin_source_config){.pin_dir = scene.folder.path}, &diag), 0);
-    scene.set.meta->heartbeat_ns = 0;
+    open_silent_set(&scene, &set);
     assert_true(pin_set_is_kept_true(&set)); /* the pins were there */
     sleep_ms(PIN_BELIEVED_MS + 100);
     assert_true(pin_set_is_kept_true(&set)); /* and still are */
@@ -407,14 +414,10 @@ static void an_end_is_seen_however_late_the_thread_is(void **state)
 {
     struct scene scene;
     struct pin_set set;
-    struct diag diag = {0};
 
     (void)state;
     scene_make(&scene);
-    pin_set_init(&set);
-    assert_int_equal(
-        pin_set_open(&set, &(struct pin_source_config){.pin_dir = scene.folder.path}, &diag), 0);
-    scene.set.meta->heartbeat_ns = 0;
+    open_silent_set(&scene, &set);
     scene.set.meta->state = CAPTURE_ENDED;
     sleep_ms(PIN_NOTICE_MS);
     assert_false(pin_set_is_kept_true(&set));

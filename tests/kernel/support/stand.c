@@ -61,6 +61,17 @@ struct node_config stand_config(const struct stand *stand)
     };
 }
 
+struct node_config stand_begin(struct stand *ret_stand)
+{
+    stand_make(ret_stand);
+    return stand_config(ret_stand);
+}
+
+int stand_listen(const struct stand *stand)
+{
+    return listen_in(&stand->stage.server, "10.77.0.2", own_port());
+}
+
 int stand_try_start(struct stand *stand, const struct node_config *config, struct diag *diag)
 {
     int r;

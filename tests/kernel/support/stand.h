@@ -31,6 +31,12 @@ void stand_done(struct stand *stand);
 /* XDP in the driver on "near", own_port(), nothing else. */
 struct node_config stand_config(const struct stand *stand);
 
+/* Both of these: what nearly every test begins with. */
+struct node_config stand_begin(struct stand *ret_stand);
+
+/* The server's listener at own_port(). */
+int stand_listen(const struct stand *stand);
+
 /* In the server's network namespace.  stand_start() waits until the source is fresh. */
 void stand_start(struct stand *stand, const struct node_config *config);
 void stand_start_quietly(struct stand *stand, const struct node_config *config); /* no source */
