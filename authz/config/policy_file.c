@@ -78,29 +78,41 @@ static int read_headers(struct draft *draft, const struct node *node)
     return r < 0 ? r : draft_read_keys(draft, node, "\"headers\"", KEYS, COUNT_OF(KEYS));
 }
 
-/* Makes the headers that this rule sets the policy's own.  What is wrong here is reported when the
- * rule is read. */
-static int own_headers_of(struct header_table *headers, const struct node *rule)
+/* What a rule has under `block`: `set`. */
+static const struct node *first_set(const struct node *rule, struct str block)
 {
-    const struct node *node = node_find(rule, STR("request_headers"));
+    const struct node *node = node_find(rule, block);
     const struct node *set = node ? node_find(node, STR("set")) : NULL;
 
-    for (const struct node *header = set ? set->first : NULL; header; header = header->next)
-        if (header_name_is_valid(header->key) && header_table_add_owned(headers, header->key) < 0)
+    return set ? set->first : NULL;
+}
+
+/* Makes the headers and parameters that this rule sets the policy's own, whatever its mode.  What
+ * is wrong here is reported when the rule is read. */
+static int own_names_of(struct policy *policy, const struct node *rule)
+{
+    const struct node *node;
+
+    for (node = first_set(rule, STR("request_headers")); node; node = node->next)
+        if (header_name_is_valid(node->key) &&
+            header_table_add_owned(policy->headers, node->key) < 0)
+            return -ENOMEM;
+    for (node = first_set(rule, STR("query")); node; node = node->next)
+        if (name_table_add(&policy->slots[TARGET_QUERY], node->key) < 0)
             return -ENOMEM;
     return 0;
 }
 
-/* The slots of the owned headers come first, so all of them must be known before the first rule is
- * read. */
-static int own_headers(struct draft *draft, const struct node *rules)
+/* Their slots come first, so all of them must be known before the first rule is read. */
+static int own_names(struct draft *draft, const struct node *rules)
 {
     struct policy *policy = draft->policy;
     size_t count;
 
     for (const struct node *rule = rules->first; rule; rule = rule->next)
-        if (own_headers_of(policy->headers, rule) < 0)
+        if (own_names_of(policy, rule) < 0)
             return draft_no_memory(draft);
+    policy->owned_parameter_count = policy->slots[TARGET_QUERY].count;
     count = header_table_owned_count(policy->headers);
     for (size_t i = 0; i < count; i++)
         if (name_table_add(&policy->slots[TARGET_REQUEST_HEADER],
@@ -116,7 +128,7 @@ static int read_rules(struct draft *draft, const struct node *node)
 
     if (r < 0)
         return r;
-    r = own_headers(draft, node);
+    r = own_names(draft, node);
     if (r < 0)
         return r;
     policy->rules = calloc(node->count + 1, sizeof(*policy->rules));

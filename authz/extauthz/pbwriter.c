@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pbwriter.h"
 
+#include <assert.h>
+
 #include "utf8.h"
 
-enum { WIRE_VARINT = 0, WIRE_BYTES = 2, VARINT_BYTES_MAX = 10 };
+enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, VARINT_BYTES_MAX = 10 };
 
 void pb_init(struct pbwriter *writer, char *buffer, size_t size)
 {
@@ -67,6 +69,19 @@ void pb_put_uint(struct pbwriter *writer, uint32_t number, uint64_t value)
 {
     put_varint(writer, value);
     put_varint(writer, (uint64_t)number << 3 | WIRE_VARINT);
+}
+
+void pb_put_double(struct pbwriter *writer, uint32_t number, double value)
+{
+    char bytes[sizeof(uint64_t)];
+    uint64_t bits;
+
+    static_assert(sizeof(bits) == sizeof(value), "IEEE 754");
+    memcpy(&bits, &value, sizeof(bits));
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (char)(bits >> (8 * i) & 0xff); /* little-endian */
+    put_raw(writer, bytes, sizeof(bytes));
+    put_varint(writer, (uint64_t)number << 3 | WIRE_FIXED64);
 }
 
 void pb_put_bytes(struct pbwriter *writer, uint32_t number, struct str bytes)

@@ -34,6 +34,7 @@ size_t pb_open(const struct pbwriter *writer);
 void pb_close(struct pbwriter *writer, uint32_t number, size_t mark);
 
 void pb_put_uint(struct pbwriter *writer, uint32_t number, uint64_t value);
+void pb_put_double(struct pbwriter *writer, uint32_t number, double value);
 void pb_put_bytes(struct pbwriter *writer, uint32_t number, struct str bytes);
 
 /* A `string` field: what is not UTF-8 becomes U+FFFD, a parser of proto3 refuses the whole message

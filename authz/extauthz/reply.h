@@ -7,11 +7,14 @@
  *
  * On allow every owned header is either set (append=false) or removed, and so is each variant that
  * the client sent; no name is in both lists.  A header whose value is absent or empty is removed:
- * whether an empty value overwrites the client's copy depends on the version of Envoy.  Values are
- * made valid: header values visible ASCII, space and tab (RFC 9110 5.5), body and metadata UTF-8.
+ * whether an empty value overwrites the client's copy depends on the version of Envoy.  What is
+ * appended to a client's header is sent joined to it, as one value that is set, since Envoy itself
+ * appends only to what is there, and not in every version.  Parameters of the query: reply_query.c.
+ * Values are made valid: header values visible ASCII, space and tab (RFC 9110 5.5), parameters and
+ * where a redirect leads percent-encoded, body and metadata UTF-8.
  *
- * A Check of the network filter is answered by status and metadata alone, that filter reads nothing
- * else. */
+ * A gRPC client is denied by a gRPC status and one line of text.  A Check of the network filter is
+ * answered by status and metadata alone, that filter reads nothing else. */
 #ifndef REPLY_H
 #define REPLY_H
 
@@ -34,5 +37,11 @@ struct str reply_build(const struct policy *policy, const struct request *reques
 enum { REPLY_OVERSIZE_MAX = 512 };
 struct str reply_oversize(const struct policy *policy, struct str decision_id,
                           char buffer[REPLY_OVERSIZE_MAX]);
+
+/* What our own fault is answered with where --error-response is given: error_response to an Envoy
+ * that knows it (1.37 and later), a denial with 403 to an older one, and never an allow: the status
+ * is UNAVAILABLE.  `buffer` holds the result. */
+enum { REPLY_FAULT_MAX = 32 };
+struct str reply_fault(unsigned http_status, char buffer[REPLY_FAULT_MAX]);
 
 #endif

@@ -122,6 +122,7 @@ struct policy {
     /* Names by slot.  Of request headers the owned ones come first (same index as in `headers`),
      * then those that are only ever removed or appended to. */
     struct name_table slots[TARGET_COUNT_];
+    size_t owned_parameter_count; /* so many of the query's come first: those that rules set */
     size_t append_count; /* effects of all rules that append: the most that one decision can hold */
     struct fp_db **databases; /* in order; owned */
     size_t database_count;    /* 0: nothing has a label */

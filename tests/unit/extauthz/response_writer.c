@@ -41,7 +41,7 @@ static void denial_with_status_header_and_body(void **state)
     pb_init(&writer, buffer, sizeof(buffer));
     mark = pb_open(&writer);
     pb_put_text(&writer, DENIED_BODY, STR("x"));
-    response_put_header(&writer, STR("retry-after"), STR("1"));
+    response_put_header(&writer, DENIED_HEADERS, STR("retry-after"), STR("1"), false);
     response_put_http_status(&writer, 429);
     pb_close(&writer, RESPONSE_DENIED, mark);
     response_put_status(&writer, RPC_PERMISSION_DENIED);
@@ -60,7 +60,7 @@ static void allow_with_header_removal_and_metadata(void **state)
     pb_close(&writer, RESPONSE_METADATA, mark);
     mark = pb_open(&writer);
     pb_put_text(&writer, OK_HEADERS_TO_REMOVE, STR("x-p0f-peer"));
-    response_put_header(&writer, STR("x-p0f-os"), STR("Linux"));
+    response_put_header(&writer, OK_HEADERS, STR("x-p0f-os"), STR("Linux"), false);
     pb_close(&writer, RESPONSE_OK, mark);
     response_put_status(&writer, RPC_OK);
     assert_hex(&writer,
@@ -87,7 +87,7 @@ static void header_values_are_made_valid(void **state)
         size_t value = strlen(ROWS[i].out) / 2;
 
         pb_init(&writer, buffer, sizeof(buffer));
-        response_put_header(&writer, STR("n"), ROWS[i].in);
+        response_put_header(&writer, OK_HEADERS, STR("n"), ROWS[i].in, false);
         (void)snprintf(expected, sizeof(expected), "12%02zx0a%02zx0a016e12%02zx%s1200", value + 9,
                        value + 5, value, ROWS[i].out);
         assert_hex(&writer, expected);
