@@ -54,36 +54,72 @@ class Tally:
             print("\n".join(f"    | {line}" for line in lines[-200:]), flush=True)
 
 
-def run(name, *argv, limit=TIME_LIMIT):
-    """(exit status, output, seconds) of a program.
+class Program:
+    """A program that runs, with its output in a file.
 
     Root runs it in process and mount namespaces of its own: whatever it started and made goes when it goes, also
     when it takes too long, crashes, or we are interrupted.
     """
-    if os.geteuid() == 0:
-        argv = [*PRIVATELY, *argv]
-    started = time.monotonic()
-    cgroup = _cgroup.new_name()
-    environment = {**os.environ, _cgroup.NAME: cgroup}
-    log = os.path.join(LOGS, re.sub(r"[^\w.-]+", "-", name) + ".log")
-    with open(log, "wb") as out:
-        process = subprocess.Popen(
-            argv, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
-        )
-        try:
-            status = process.wait(limit)
-        except subprocess.TimeoutExpired:
-            status = 124
-        finally:
-            process.kill()
-            process.wait()
-            _cgroup.remove(cgroup)  # which is nobody's child
-            _cgroup.sweep()
-    with open(log, errors="replace") as text:
-        output = text.read()
-    if status == 124:
-        output += f"\nended after {limit} s"
-    return status, output, time.monotonic() - started
+
+    def __init__(self, name, *argv, limit=TIME_LIMIT):
+        self.name, self.limit, self.started, self.status = name, limit, time.monotonic(), None
+        self.cgroup = _cgroup.new_name()
+        self.log = os.path.join(LOGS, re.sub(r"[^\w.-]+", "-", name) + ".log")
+        privately = PRIVATELY if os.geteuid() == 0 else []
+        with open(self.log, "wb") as out:
+            self.process = subprocess.Popen(
+                [*privately, *argv],
+                cwd=ROOT,
+                env={**os.environ, _cgroup.NAME: self.cgroup},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+
+    def has_ended(self):
+        """Also when its time is up."""
+        if self.status is None:
+            self.status = self.process.poll()
+        if self.status is None and time.monotonic() > self.started + self.limit:
+            self.status = 124
+        return self.status is not None
+
+    def result(self):
+        """(exit status, output, seconds) once it has ended."""
+        seconds = time.monotonic() - self.started
+        self.end()
+        with open(self.log, errors="replace") as text:
+            output = text.read()
+        if self.status == 124:
+            output += f"\nended after {self.limit} s"
+        return self.status, output, seconds
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+        _cgroup.remove(self.cgroup)  # which is nobody's child
+        _cgroup.sweep()
+
+
+def run_all(waiting, at_once):
+    """Runs programs, (name, *argv) each, some at once; yields their names and results as they end."""
+    waiting, running = list(waiting), []
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                running.append(Program(*waiting.pop(0)))
+            for program in [program for program in running if program.has_ended()]:
+                running.remove(program)
+                yield program.name, program.result()
+            time.sleep(0.05)
+    finally:
+        for program in running:
+            program.end()
+
+
+def run(name, *argv):
+    """(exit status, output, seconds) of a program."""
+    return next(result for _, result in run_all([(name, *argv)], 1))
 
 
 def step(tally, name, *argv):
@@ -170,26 +206,30 @@ def ctest(tally, part, *selection):
 # ---------------------------------------------------------------------------------------------------- the parts
 
 
-def script(tally, name, *argv):
-    status, output, seconds = run(name, *argv)
-    tally.add(name, *count_cases(output, status == 0), output, seconds)
+def count_scripts(tally, *programs, at_once=1):
+    for name, (status, output, seconds) in run_all(programs, at_once):
+        tally.add(name, *count_cases(output, status == 0), output, seconds)
 
 
-def scripts(tally, folder):
-    """Each program of tests/FOLDER; names with an underscore in front are what they share."""
+def script(tally, *program):
+    count_scripts(tally, program)
+
+
+def scripts(tally, folder, at_once=1, again=()):
+    """Each program of tests/FOLDER, and those named in `again` a second time, with the synauthz of build/dev and its
+    sanitizers; names with an underscore in front are what they share."""
     found = os.listdir(os.path.join(ROOT, "tests", folder))
     names = sorted(name[:-3] for name in found if re.fullmatch(r"[^_].*\.py", name))
     if not names:
         tally.add(folder, 0, 1, f"tests/{folder} has no programs")
-    for name in names:
-        script(tally, f"{folder}/{name}", sys.executable, f"tests/{folder}/{name}.py")
-
-
-def with_sanitizers(tally, folder, *names):
-    """Programs that take synauthz through all of its life, a second time with the one of build/dev."""
-    for name in names:
-        program = f"SYNAUTHZ={ROOT}/build/dev/synauthz"
-        script(tally, f"{folder}/{name}, sanitizers", "env", program, sys.executable, f"tests/{folder}/{name}.py")
+    path = f"tests/{folder}/%s.py"
+    sanitizers = ("env", f"SYNAUTHZ={ROOT}/build/dev/synauthz")
+    count_scripts(
+        tally,
+        *((f"{folder}/{name}", sys.executable, path % name) for name in names),
+        *((f"{folder}/{name}, sanitizers", *sanitizers, sys.executable, path % name) for name in again),
+        at_once=at_once,
+    )
 
 
 def part_style(tally):
@@ -226,8 +266,8 @@ def part_capture(tally):
 def part_e2e(tally):
     if not build(tally, "release") or not build(tally, "dev"):
         return
-    scripts(tally, "e2e")
-    with_sanitizers(tally, "e2e", "fingerprint", "lifecycle", "sources", "agent_config", "admin")
+    again = ("fingerprint", "lifecycle", "sources", "agent_config", "admin")
+    scripts(tally, "e2e", at_once=os.cpu_count(), again=again)  # they mostly wait
 
 
 def part_conformance(tally):
@@ -240,8 +280,7 @@ def part_conformance(tally):
 
 def part_cluster(tally):
     if build(tally, "release") and build(tally, "dev", targets=["synauthz"]):
-        scripts(tally, "cluster")
-        with_sanitizers(tally, "cluster", "ways")
+        scripts(tally, "cluster", again=["ways"])
 
 
 def part_deploy(tally):

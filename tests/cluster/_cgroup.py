@@ -38,9 +38,21 @@ class Tree:
 
     def __init__(self):
         self.path = path_of(os.environ[NAME])
-        os.mkdir(self.path)
-        self._held = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        while not self._hold():  # a sweep came between the steps
+            time.sleep(0.01)
+
+    def _hold(self):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(self.path)
+        try:
+            self._held = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            return False
         fcntl.flock(self._held, fcntl.LOCK_SH)
+        if os.path.exists(self.path):
+            return True
+        os.close(self._held)
+        return False
 
     def sub(self, *names):
         path = os.path.join(self.path, *names)
