@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The Envoy configurations of envoy/, these very files: each is loaded by every Envoy that we name, and does in a lab
-what it says.  transports.py, demo.py and rolling_restart.py drive envoy.yaml and replicas.yaml."""
+what it says.  demo.py drives envoy.yaml, rolling_restart.py replicas.yaml, wasm.py wasm/envoy.yaml."""
 
-import contextlib
 import json
 import ssl
 import threading
 
-from _cases import *
+from _examples import *
 
 sys.path.append(os.path.join(ROOT, "tests/conformance"))
 import _http3
@@ -17,7 +16,7 @@ from _peer import Listener, Peer
 
 TLS_PORT = 8443
 RATE_LIMIT_PORT = 8081
-ELSEWHERE = ("envoy.yaml", "replicas.yaml", "tls.yaml")  # driven by scripts of their own
+ELSEWHERE = ("envoy.yaml", "replicas.yaml", "tls.yaml", "wasm/envoy.yaml")  # driven by scripts of their own
 NO_TIMESTAMPS = ("net.ipv4.tcp_timestamps", 0)
 
 
@@ -40,29 +39,6 @@ def bootstraps():
 def envoy_versions():
     with open(os.path.join(ROOT, "tests/conformance/envoy-versions")) as file:
         return file.read().split()
-
-
-def files_they_name():
-    """Certificates and folders, where the examples have them."""
-    os.mkdir("/run/envoy")
-    os.mkdir("/run/secrets")
-    sh(
-        *"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2".split(),
-        *"-keyout /run/secrets/tls.key -out /run/secrets/tls.crt -subj /CN=lab.test".split(),
-    )
-
-
-@contextlib.contextmanager
-def example(lab, config, policy, *options, port=PORT):
-    """synauthz with one policy, and Envoy with one configuration."""
-    policy = lab.copy(os.path.join(HERE, policy))
-    server = lab.serve(policy, *options, "--admin", "unix:/run/lab/admin", ports=(port,))
-    envoy = lab.start_envoy(config=config, port=port)
-    try:
-        yield envoy
-    finally:
-        envoy.stop()
-        server.stop()
 
 
 class TlsConnection(Connection):
@@ -139,14 +115,6 @@ def network(cases, lab):
         checks = metric("synauthz_checks_total")
         cases.equal("who says nothing is not asked about", checks, 2)
         cases.equal("until it does", silent.get().status, 200)
-
-
-def metric(name):
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect("/run/lab/admin")
-        connection.sendall(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-        page = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
-    return sum(int(value) for value in re.findall(rf"^{name}{{.*}} (\d+)$", page, re.M))
 
 
 def rbac(cases, lab):
