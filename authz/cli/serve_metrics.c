@@ -199,6 +199,8 @@ static void write_calls(const struct server_counts *counts, struct metric_page *
 {
     write_one(page, "synauthz_calls_in_flight", METRIC_GAUGE, "Calls that are being answered.",
               counts->in_flight);
+    write_one(page, "synauthz_health_watchers", METRIC_GAUGE,
+              "Streams of grpc.health.v1.Health/Watch that are open.", counts->watchers);
     write_one(page, "synauthz_calls_cancelled_total", METRIC_COUNTER,
               "Calls whose client did not wait for the answer, or did not take it.",
               counts->cancelled);

@@ -13,8 +13,9 @@
 #include "num.h"
 #include "request.h"
 
-/* What goes back: a message, or a status other than OK with a word why. */
+/* What goes back: a message, or a status other than OK with a word why; or nothing from here. */
 struct answer {
+    bool is_handed_over; /* the call is somebody else's now; nothing else is set */
     grpc_status_code status;
     const char *why;  /* static */
     struct str reply; /* set when the status is OK; copied before it is sent */
@@ -85,6 +86,17 @@ static void read_metadata(const grpc_metadata_array *metadata, struct request_wi
     }
 }
 
+static enum health_state health_of(const struct call_shared *shared)
+{
+    return atomic_load(&shared->is_serving) ? HEALTH_SERVING : HEALTH_NOT_SERVING;
+}
+
+void call_port_tell_watchers(struct call_port *port)
+{
+    watches_tell(&port->watches, health_of(port->shared),
+                 atomic_load_explicit(&port->shared->is_draining, memory_order_acquire));
+}
+
 /* --- the answers ------------------------------------------------------------------------------ */
 
 static enum check_outcome answer_bytes(struct call *call, struct str *ret_reply)
@@ -116,23 +128,31 @@ static struct answer answer_check(struct call *call)
     }
 }
 
+static struct answer answer_watch(struct call *call, bool is_known_service)
+{
+    call_port_tell_watchers(call->port); /* so that the first state is the newest one */
+    if (!watches_begin(&call->port->watches, call->grpc, is_known_service))
+        return refusal(GRPC_STATUS_RESOURCE_EXHAUSTED, "too many watchers");
+    return (struct answer){.is_handed_over = true};
+}
+
 static struct answer answer_health(struct call *call)
 {
     struct check_rpc *check = &call->port->check;
-    struct str wire, reply = {NULL, 0};
+    enum health_request asked;
+    struct str wire;
 
     check_rpc_begin(check); /* for its arena */
     if (!read_bytes(call->request, &check->arena, &wire))
         return refusal(GRPC_STATUS_RESOURCE_EXHAUSTED, "message too large");
-    switch (health_rpc_answer(wire, atomic_load(&call->port->shared->is_serving), &check->arena,
-                              &reply)) {
-    case HEALTH_ANSWERED:
-        return message(reply);
-    case HEALTH_UNKNOWN_SERVICE:
-        return refusal(GRPC_STATUS_NOT_FOUND, "no such service");
-    default:
+    asked = health_rpc_read(wire, &check->arena);
+    if (asked == HEALTH_MALFORMED)
         return refusal(GRPC_STATUS_INVALID_ARGUMENT, "not a HealthCheckRequest");
-    }
+    if (call->kind == CALL_WATCH)
+        return answer_watch(call, asked == HEALTH_KNOWN_SERVICE);
+    if (asked == HEALTH_UNKNOWN_SERVICE)
+        return refusal(GRPC_STATUS_NOT_FOUND, "no such service");
+    return message(health_rpc_reply(health_of(call->port->shared)));
 }
 
 /* Before the message is looked at. */
@@ -276,6 +296,14 @@ static void release_request(struct call *call)
     call->request = NULL;
 }
 
+/* The call is released, or another's. */
+static void be_idle(struct call *call)
+{
+    call->grpc = NULL;
+    atomic_fetch_sub_explicit(&call->port->counts.in_flight, 1, memory_order_relaxed);
+    call->state = CALL_IDLE;
+}
+
 static void on_matched(struct call *call)
 {
     struct answer answered;
@@ -287,7 +315,10 @@ static void on_matched(struct call *call)
     call->is_overdue = false;
     answered = answer(call);
     release_request(call);
-    send_answer(call, &answered);
+    if (answered.is_handed_over)
+        be_idle(call);
+    else
+        send_answer(call, &answered);
 }
 
 static void release_details(struct call *call)
@@ -305,9 +336,7 @@ static void on_finished(struct call *call)
     if (call->kind == CALL_UNKNOWN)
         release_details(call);
     grpc_call_unref(call->grpc);
-    call->grpc = NULL;
-    atomic_fetch_sub_explicit(&call->port->counts.in_flight, 1, memory_order_relaxed);
-    call->state = CALL_IDLE;
+    be_idle(call);
 }
 
 void call_on_event(struct call *call, bool success)

@@ -18,10 +18,12 @@
 
 #include "check_rpc.h"
 #include "cork.h"
+#include "health_watch.h"
 
 enum call_kind {
     CALL_CHECK = 0,
     CALL_HEALTH,
+    CALL_WATCH,   /* REPLYING only when it is refused; else it is handed over to health_watch.h */
     CALL_UNKNOWN, /* any other method: without slots, such calls hang until their deadline */
     CALL_KIND_COUNT_,
 };
@@ -56,6 +58,7 @@ struct call_port {
     struct check_rpc check;
     struct cork cork;
     struct call_counts counts;
+    struct watches watches;
     const struct call_shared *shared;
 };
 
@@ -78,6 +81,9 @@ struct call {
 
     struct call *next, *next_idle; /* for the owner's lists */
 };
+
+/* What health answers goes to those who watch it; to be done often. */
+void call_port_tell_watchers(struct call_port *port);
 
 void call_init(struct call *call, struct call_port *port, enum call_kind kind);
 void call_done(struct call *call);

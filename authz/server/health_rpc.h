@@ -1,23 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* grpc.health.v1.Health/Check: serving or not, for the whole server ("") and for the Authorization
- * service. Source: grpc/health/v1/health.proto; no gRPC core here. */
+/* The messages of grpc.health.v1: serving or not, for the whole server ("") and for the
+ * Authorization service.  Source: grpc/health/v1/health.proto; no gRPC core here. */
 #ifndef HEALTH_RPC_H
 #define HEALTH_RPC_H
-
-#include <stdbool.h>
 
 #include "arena.h"
 #include "str.h"
 
-enum health_outcome {
+enum health_request {
     HEALTH_MALFORMED = 0,
     HEALTH_UNKNOWN_SERVICE,
-    HEALTH_ANSWERED,
+    HEALTH_KNOWN_SERVICE,
 };
 
-/* `wire` is a HealthCheckRequest; the reply is in `arena`.  A request for which the arena is too
- * small counts as malformed: no prober sends one. */
-enum health_outcome health_rpc_answer(struct str wire, bool is_serving, struct arena *arena,
-                                      struct str *ret_reply);
+/* The numbers of HealthCheckResponse.ServingStatus. */
+enum health_state {
+    HEALTH_UNKNOWN = 0,
+    HEALTH_SERVING,
+    HEALTH_NOT_SERVING,
+    HEALTH_SERVICE_UNKNOWN, /* Watch alone says so; for Check it is a status of gRPC's */
+    HEALTH_STATE_COUNT_,
+};
+
+/* What a HealthCheckRequest asks for.  One for which the arena is too small counts as malformed: no
+ * prober sends one. */
+enum health_request health_rpc_read(struct str wire, struct arena *arena);
+
+/* A HealthCheckResponse; static. */
+struct str health_rpc_reply(enum health_state state);
 
 #endif

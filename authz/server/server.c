@@ -267,6 +267,7 @@ static void add_worker(struct server_counts *sum, const struct worker *worker)
     sum->unreadable += read_count(&counts->unreadable);
     sum->cancelled += read_count(&counts->cancelled);
     sum->in_flight += read_count(&counts->in_flight);
+    sum->watchers += worker_watchers(worker);
 }
 
 void server_get_counts(const struct server *server, struct server_counts *ret_counts)
@@ -317,7 +318,8 @@ static void begin_drain(struct server *server)
 static bool has_calls(const struct server *server)
 {
     for (unsigned i = 0; i < server->worker_count; i++)
-        if (read_count(&worker_counts(server->workers[i])->in_flight))
+        if (read_count(&worker_counts(server->workers[i])->in_flight) ||
+            worker_watchers(server->workers[i]))
             return true;
     return false;
 }

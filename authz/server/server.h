@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The gRPC server: envoy.service.auth.v3.Authorization/Check and grpc.health.v1.Health/Check.
+/* The gRPC server: envoy.service.auth.v3.Authorization/Check and grpc.health.v1.Health.
  *
  * The only user of gRPC core.  One grpc_server and one completion queue per thread; connections are
  * accepted by a thread of our own and dealt out round-robin, those that speak TLS by way of
@@ -43,6 +43,7 @@ struct server_counts {
     uint64_t late, unreadable; /* Checks that never were decided: call.h */
     uint64_t cancelled;        /* calls whose client did not wait for the answer, or take it */
     uint64_t in_flight;        /* calls now */
+    uint64_t watchers;         /* of health, now */
     uint64_t refused_connections;
     struct relay_counts tls; /* handshakes and connections */
 };
@@ -54,7 +55,8 @@ struct server_counts {
  * is set unless it is there. */
 int server_start(const struct server_config *config, struct server **ret_server, struct diag *diag);
 
-/* What health answers: true from the start, false from server_stop() on.  Saying false some time
+/* What health answers, and watchers are told within a second: true from the start, false from
+ * server_stop() on.  Saying false some time
  * before server_stop() lets clients that check health go elsewhere first. */
 void server_set_serving(struct server *server, bool is_serving);
 
@@ -64,8 +66,8 @@ void server_get_counts(const struct server *server, struct server_counts *ret_co
  * Much more means that it hangs. */
 uint64_t server_silence_ms(const struct server *server);
 
-/* Health answers NOT_SERVING, new connections are refused, calls in flight get up to `grace_ms` to
- * end, then are cancelled.  Frees the server. */
+/* Health answers NOT_SERVING, watchers are told and their streams end, new connections are refused,
+ * calls in flight get up to `grace_ms` to end, then are cancelled.  Frees the server. */
 void server_stop(struct server *server, unsigned grace_ms);
 
 #endif

@@ -12,6 +12,7 @@
 static const unsigned USUAL[CALL_KIND_COUNT_] = {
     [CALL_CHECK] = 128,
     [CALL_HEALTH] = 4,
+    [CALL_WATCH] = 4,
     [CALL_UNKNOWN] = 4,
 };
 
@@ -136,7 +137,7 @@ void slots_on_event(struct slots *slots, struct call *call, bool success)
     if (call->state == CALL_REPLYING)
         begin_reply(slots, call->kind);
     else
-        put_idle(kind, call); /* the server shuts down */
+        arm(kind, call); /* handed over; or the server shuts down */
 }
 
 /* --- overdue replies -------------------------------------------------------------------------- */

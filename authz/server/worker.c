@@ -13,6 +13,7 @@
 static const char *const METHODS[CALL_UNKNOWN] = {
     [CALL_CHECK] = "/envoy.service.auth.v3.Authorization/Check",
     [CALL_HEALTH] = "/grpc.health.v1.Health/Check",
+    [CALL_WATCH] = "/grpc.health.v1.Health/Watch",
 };
 
 struct worker {
@@ -36,6 +37,8 @@ static void on_event(struct worker *worker, const grpc_event *event)
 {
     if (event->tag == worker) /* of the server's shutdown */
         open_gate(worker->gate);
+    else if (watches_own(&worker->port.watches, event->tag))
+        watches_on_event(&worker->port.watches, event->tag);
     else
         slots_on_event(&worker->slots, event->tag, event->success);
 }
@@ -70,6 +73,7 @@ static void *run(void *context)
             return NULL;
         if (event.type == GRPC_OP_COMPLETE)
             on_event(worker, &event);
+        call_port_tell_watchers(&worker->port); /* at least once a second */
         slots_sweep(&worker->slots);
     }
 }
@@ -79,6 +83,7 @@ static void release(struct worker *worker)
 {
     grpc_completion_queue_destroy(worker->port.queue);
     slots_done(&worker->slots);
+    watches_done(&worker->port.watches);
     check_rpc_done(&worker->port.check);
     free(worker);
 }
@@ -121,6 +126,7 @@ int worker_start(const struct worker_config *config, struct worker **ret_worker)
         return r;
     worker->gate = config->gate;
     worker->port.shared = config->shared;
+    watches_init(&worker->port.watches);
     plan_next_turn(worker);
     beat_now(&worker->beat);
     start_server(&worker->port, config->args);
@@ -174,4 +180,9 @@ const struct check_tally *worker_tally(const struct worker *worker)
 uint64_t worker_silence_ms(const struct worker *worker)
 {
     return beat_age_ms(&worker->beat);
+}
+
+uint64_t worker_watchers(const struct worker *worker)
+{
+    return atomic_load_explicit(&worker->port.watches.open, memory_order_relaxed);
 }

@@ -49,6 +49,9 @@ void worker_freep(struct worker **worker);
 const struct call_counts *worker_counts(const struct worker *worker);
 const struct check_tally *worker_tally(const struct worker *worker);
 
+/* Streams of health's Watch that are open. */
+uint64_t worker_watchers(const struct worker *worker);
+
 /* Since the thread was last around its loop, which it is at least once a second. */
 uint64_t worker_silence_ms(const struct worker *worker);
 

@@ -16,6 +16,7 @@
 
 #define CHECK_METHOD  "/envoy.service.auth.v3.Authorization/Check"
 #define HEALTH_METHOD "/grpc.health.v1.Health/Check"
+#define WATCH_METHOD  "/grpc.health.v1.Health/Watch"
 
 struct grpc_client {
     grpc_channel *channel;
