@@ -161,11 +161,18 @@ static bool is_usual(enum syn_state state, enum syn_reason reason)
         enum syn_state state;
         enum syn_reason reason;
     } USUAL[] = {
-        {SYN_STATE_VERIFIED, SYN_REASON_NONE},         {SYN_STATE_CAPTURED, SYN_REASON_UNTRACKED},
-        {SYN_STATE_AMBIGUOUS, SYN_REASON_NONE},        {SYN_STATE_MISSING, SYN_REASON_FILTERED},
-        {SYN_STATE_MISSING, SYN_REASON_NO_SYN},        {SYN_STATE_MISSING, SYN_REASON_MAP_FULL},
-        {SYN_STATE_MISSING, SYN_REASON_NOT_SEEN},      {SYN_STATE_UNSUPPORTED, SYN_REASON_HTTP3},
-        {SYN_STATE_UNSUPPORTED, SYN_REASON_PIPE},      {SYN_STATE_UNSUPPORTED, SYN_REASON_INTERNAL},
+        {SYN_STATE_VERIFIED, SYN_REASON_NONE},
+        {SYN_STATE_CAPTURED, SYN_REASON_UNTRACKED},
+        {SYN_STATE_AMBIGUOUS, SYN_REASON_NONE},
+        {SYN_STATE_MISSING, SYN_REASON_FILTERED},
+        {SYN_STATE_MISSING, SYN_REASON_NO_SYN},
+        {SYN_STATE_MISSING, SYN_REASON_MAP_FULL},
+        {SYN_STATE_MISSING, SYN_REASON_NOT_SEEN},
+        {SYN_STATE_UNSUPPORTED, SYN_REASON_HTTP3},
+        {SYN_STATE_UNSUPPORTED, SYN_REASON_PIPE},
+        {SYN_STATE_UNSUPPORTED, SYN_REASON_INTERNAL},
+        {SYN_STATE_UNSUPPORTED, SYN_REASON_PROXY_PROTOCOL},
+        {SYN_STATE_UNSUPPORTED, SYN_REASON_NO_PEER},
         {SYN_STATE_UNAVAILABLE, SYN_REASON_MAP_ERROR},
     };
 
@@ -193,6 +200,23 @@ static void write_lookups(const struct check_counts *counts, struct metric_page 
                 is_usual((enum syn_state)state, (enum syn_reason)reason))
                 metric_u64(page, NAME, labels, counts->lookups[state][reason]);
         }
+}
+
+/* PEER_HEADER_READ: it was not asked for what it says, over HTTP/3 or for a fault of ours. */
+static void write_peer_headers(const struct check_counts *counts, struct metric_page *page)
+{
+    static const enum peer_header RESULTS[] = {PEER_HEADER_USED, PEER_HEADER_IGNORED,
+                                               PEER_HEADER_ABSENT, PEER_HEADER_REPEATED,
+                                               PEER_HEADER_MALFORMED};
+    static const char NAME[] = "synauthz_peer_header_total";
+
+    metric_family(page, NAME, METRIC_COUNTER,
+                  "Checks for which a header was named that holds the connection's own tuple, and "
+                  "what became of it.");
+    for (size_t i = 0; i < sizeof(RESULTS) / sizeof(RESULTS[0]); i++)
+        metric_u64(page, NAME,
+                   (struct metric_label[]){{"result", peer_header_name(RESULTS[i])}, {NULL, NULL}},
+                   counts->peer_headers[RESULTS[i]]);
 }
 
 static void write_calls(const struct server_counts *counts, struct metric_page *page)
@@ -278,6 +302,7 @@ static void write_page(void *context, struct metric_page *page)
     write_health(metrics, page);
     write_checks(&counts, page);
     write_lookups(&counts.checks, page);
+    write_peer_headers(&counts.checks, page);
     write_calls(&counts, page);
     if (metrics->certificates)
         write_tls(metrics, &counts.tls, page);

@@ -16,25 +16,66 @@ static enum syn_reason unsupported_reason(enum peer_kind peer)
         return SYN_REASON_PIPE;
     case PEER_INTERNAL:
         return SYN_REASON_INTERNAL;
+    case PEER_PROXIED:
+        return SYN_REASON_PROXY_PROTOCOL;
     default:
-        return SYN_REASON_NONE;
+        return SYN_REASON_NO_PEER;
     }
 }
 
-static void find_syn(const struct syn_source *source, const struct subject *subject,
-                     struct syn_answer *ret_answer)
+static void answer_unsupported(enum peer_kind peer, struct syn_answer *ret_answer)
 {
-    const struct flow flow = {.source = subject->source, .destination = subject->destination};
+    *ret_answer =
+        (struct syn_answer){.state = SYN_STATE_UNSUPPORTED, .reason = unsupported_reason(peer)};
+}
 
-    if (subject->peer != PEER_TCP)
-        *ret_answer = (struct syn_answer){.state = SYN_STATE_UNSUPPORTED,
-                                          .reason = unsupported_reason(subject->peer)};
-    else if (flow.source.addr.family == 0 || flow.destination.addr.family == 0)
+static void look_up(const struct syn_source *source, const struct flow *flow,
+                    struct syn_answer *ret_answer)
+{
+    if (flow->source.addr.family == 0 || flow->destination.addr.family == 0)
         *ret_answer =
             (struct syn_answer){.state = SYN_STATE_MISSING,
                                 .reason = SYN_REASON_NOT_SEEN}; /* half a tuple finds nothing */
     else
-        source->lookup(source, &flow, ret_answer);
+        source->lookup(source, flow, ret_answer);
+}
+
+/* The peer header counts where source.address proves nothing.  Where that is verified, a header
+ * that says otherwise is an attempt to be somebody else; and without a header that can be read, an
+ * address that is only in a PROXY header must not find what somebody else's SYN has left. */
+static void ask_peer_header(const struct syn_source *source, struct subject *subject,
+                            struct syn_answer *answer)
+{
+    bool has_tuple = subject->peer_header == PEER_HEADER_READ;
+
+    if (answer->state == SYN_STATE_VERIFIED) {
+        if (has_tuple)
+            subject->peer_header = endpoint_eq(&subject->direct.source, &subject->source)
+                                       ? PEER_HEADER_USED
+                                       : PEER_HEADER_IGNORED;
+        return;
+    }
+    if (has_tuple) {
+        subject->peer_header = PEER_HEADER_USED;
+        look_up(source, &subject->direct, answer);
+    } else if (subject->peer == PEER_TCP) {
+        subject->peer = PEER_PROXIED;
+        answer_unsupported(subject->peer, answer);
+    }
+}
+
+static void find_syn(const struct syn_source *source, struct subject *subject,
+                     struct syn_answer *ret_answer)
+{
+    const struct flow flow = {.source = subject->source, .destination = subject->destination};
+
+    if (subject->peer == PEER_TCP)
+        look_up(source, &flow, ret_answer);
+    else
+        answer_unsupported(subject->peer, ret_answer);
+    if (subject->peer_header != PEER_HEADER_UNNAMED && subject->peer != PEER_HTTP3 &&
+        ret_answer->state != SYN_STATE_UNAVAILABLE)
+        ask_peer_header(source, subject, ret_answer);
 }
 
 /* Name and flavor, as p0f prints them.  Returns false when the arena is full. */

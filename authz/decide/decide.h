@@ -20,8 +20,8 @@ enum decide_status {
     DECIDE_OVERSIZE, /* the arena is full */
 };
 
-/* Fills in the SYN part of `subject` and decides.  What the subject then borrows lives in `arena`.
- * On DECIDE_FAULT the subject says why. */
+/* Fills in the SYN part of `subject`, says what became of its peer header, and decides.  What the
+ * subject then borrows lives in `arena`. On DECIDE_FAULT the subject says why. */
 enum decide_status decide(const struct syn_source *source, const struct policy *policy,
                           enum on_fault on_fault, struct subject *subject, struct arena *arena,
                           struct decision *ret_decision);

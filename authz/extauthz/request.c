@@ -1,348 +1,370 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "request.h"
 
-#include "pbreader.h"
+#include "header_reader.h"
+#include "message.h"
+#include "peer_tuple.h"
 #include "policy.h"
-
-/* Field numbers, by message.  Source: proto/check_request.proto. */
-enum { CHECK_ATTRIBUTES = 1 };
-enum { ATTRIBUTES_SOURCE = 1, ATTRIBUTES_DESTINATION = 2, ATTRIBUTES_REQUEST = 4 };
-enum { PEER_ADDRESS = 1 };
-enum { ADDRESS_SOCKET = 1, ADDRESS_PIPE = 2, ADDRESS_INTERNAL = 3 };
-enum { SOCKET_PROTOCOL = 1, SOCKET_ADDRESS = 2, SOCKET_PORT = 3 };
-enum { REQUEST_HTTP = 2 };
-enum {
-    HTTP_METHOD = 2,
-    HTTP_HEADERS = 3,
-    HTTP_PATH = 4,
-    HTTP_HOST = 5,
-    HTTP_SCHEME = 6,
-    HTTP_PROTOCOL = 10,
-    HTTP_HEADER_MAP = 13,
-};
-enum { HEADER_MAP_HEADERS = 1 };
-enum { ENTRY_KEY = 1, ENTRY_VALUE = 2, ENTRY_RAW_VALUE = 3 };
 
 enum { PROTOCOL_TCP = 0 }; /* SocketAddress.protocol */
 
-/* What the readers fill in. */
-struct walk {
-    const struct header_table *table;
-    struct arena *arena;
-    struct request *request;
-    struct str *values; /* by read slot */
-    bool has_attributes;
-
-    enum peer_kind *peer; /* of the Peer that is being read, and its address */
-    struct endpoint *endpoint;
-    struct {
-        struct str address;
-        uint64_t port, protocol;
-    } socket;
+/* A Peer as it is being read: its parts may come in several pieces, of which the last counts. */
+struct peer {
+    enum peer_kind kind; /* PEER_TCP: it has the address of a socket */
+    struct str address, resolver;
+    uint64_t port, protocol;
+    struct str service, principal;
 };
 
-/* --- fields of messages ----------------------------------------------------------------------- */
-
-/* What to do with one field of a message; fields that it does not know it lets pass. */
-typedef enum request_status (*field_reader)(const struct pb_field *field, struct walk *walk);
-
-/* The depth is that of our readers: nothing in the message makes it deeper. */
-static enum request_status each_field(struct str message, field_reader read, struct walk *walk)
-{
-    struct pb_field field;
-    int r;
-
-    while ((r = pb_next_field(&message, &field)) > 0) {
-        enum request_status status = read(&field, walk);
-
-        if (status != REQUEST_OK)
-            return status;
-    }
-    return r < 0 ? REQUEST_MALFORMED : REQUEST_OK;
-}
-
-static enum request_status read_message(const struct pb_field *field, field_reader read,
-                                        struct walk *walk)
-{
-    return field->is_bytes ? each_field(field->bytes, read, walk) : REQUEST_MALFORMED;
-}
-
-/* Proto3 does not tell an empty text from an absent one; both are absent. */
-static enum request_status read_text(const struct pb_field *field, struct str *ret_text)
-{
-    if (!field->is_bytes)
-        return REQUEST_MALFORMED;
-    *ret_text = field->bytes.len ? field->bytes : (struct str){NULL, 0};
-    return REQUEST_OK;
-}
-
-static enum request_status read_number(const struct pb_field *field, uint64_t *ret_number)
-{
-    if (field->is_bytes)
-        return REQUEST_MALFORMED;
-    *ret_number = field->value;
-    return REQUEST_OK;
-}
+/* What the readers fill in. */
+struct walk {
+    struct header_reader headers;
+    struct request *request;
+    struct str query; /* where it is told apart from the path; Envoy does not */
+    struct peer source, destination;
+    struct peer *peer; /* the one that is being read */
+    struct extension *extensions;
+    size_t extension_room;
+    bool has_attributes;
+};
 
 /* --- the peers -------------------------------------------------------------------------------- */
 
-static enum request_status on_socket_field(const struct pb_field *field, struct walk *walk)
+static enum request_status on_socket_field(const struct pb_field *field, void *context)
 {
+    struct peer *peer = ((struct walk *)context)->peer;
+    struct str named_port;
+
     switch (field->number) {
     case SOCKET_PROTOCOL:
-        return read_number(field, &walk->socket.protocol);
+        return message_read_number(field, &peer->protocol);
     case SOCKET_ADDRESS:
-        return read_text(field, &walk->socket.address);
+        return message_read_text(field, &peer->address);
     case SOCKET_PORT:
-        return read_number(field, &walk->socket.port);
+        return message_read_number(field, &peer->port);
+    case SOCKET_NAMED_PORT: /* takes the number's place: a oneof */
+        peer->port = 0;
+        return message_read_text(field, &named_port);
+    case SOCKET_RESOLVER:
+        return message_read_text(field, &peer->resolver);
     default:
         return REQUEST_OK;
     }
 }
 
-static enum request_status read_socket(const struct pb_field *field, struct walk *walk)
+/* An Address holds one of several kinds, the last that came: another kind starts anew. */
+static void begin_address(struct peer *peer, enum peer_kind kind)
 {
-    enum request_status status;
-
-    memset(&walk->socket, 0, sizeof(walk->socket));
-    status = read_message(field, on_socket_field, walk);
-    if (status != REQUEST_OK)
-        return status;
-    if (walk->socket.port > UINT16_MAX ||
-        addr_parse(walk->socket.address, &walk->endpoint->addr) < 0)
-        return REQUEST_MALFORMED;
-    walk->endpoint->port = (uint16_t)walk->socket.port;
-    /* Envoy says TCP always, also for QUIC; another data plane may say UDP */
-    *walk->peer = walk->socket.protocol == PROTOCOL_TCP ? PEER_TCP : PEER_HTTP3;
-    return REQUEST_OK;
+    if (peer->kind == kind)
+        return;
+    *peer = (struct peer){.kind = kind, .service = peer->service, .principal = peer->principal};
 }
 
-/* A peer without the address of a socket; the last member of a oneof counts. */
-static enum request_status read_other_peer(const struct pb_field *field, enum peer_kind kind,
-                                           struct walk *walk)
+static enum request_status on_address_field(const struct pb_field *field, void *context)
 {
-    *walk->peer = kind;
-    *walk->endpoint = (struct endpoint){0};
+    struct walk *walk = context;
+
+    switch (field->number) {
+    case ADDRESS_SOCKET:
+        begin_address(walk->peer, PEER_TCP);
+        return message_read(field, on_socket_field, walk);
+    case ADDRESS_PIPE:
+        begin_address(walk->peer, PEER_PIPE);
+        break;
+    case ADDRESS_INTERNAL:
+        begin_address(walk->peer, PEER_INTERNAL);
+        break;
+    default:
+        return REQUEST_OK;
+    }
     return field->is_bytes ? REQUEST_OK : REQUEST_MALFORMED;
 }
 
-static enum request_status on_address_field(const struct pb_field *field, struct walk *walk)
+static enum request_status on_peer_field(const struct pb_field *field, void *context)
 {
+    struct walk *walk = context;
+    struct header_field label;
+
     switch (field->number) {
-    case ADDRESS_SOCKET:
-        return read_socket(field, walk);
-    case ADDRESS_PIPE:
-        return read_other_peer(field, PEER_PIPE, walk);
-    case ADDRESS_INTERNAL:
-        return read_other_peer(field, PEER_INTERNAL, walk);
+    case PEER_ADDRESS:
+        return message_read(field, on_address_field, walk);
+    case PEER_SERVICE:
+        return message_read_text(field, &walk->peer->service);
+    case PEER_PRINCIPAL:
+        return message_read_text(field, &walk->peer->principal);
+    case PEER_LABELS: /* are read when a rule asks (context.h), and can be then */
+        return header_field_read(field, false, &label);
     default:
         return REQUEST_OK;
     }
 }
 
-static enum request_status on_peer_field(const struct pb_field *field, struct walk *walk)
+/* A named address is for a resolver of the data plane's to read, and none to us. */
+static enum request_status settle_address(const struct peer *peer, struct endpoint *ret_endpoint)
 {
-    return field->number == PEER_ADDRESS ? read_message(field, on_address_field, walk) : REQUEST_OK;
-}
+    struct endpoint endpoint = {.port = (uint16_t)peer->port};
 
-/* --- the headers ------------------------------------------------------------------------------ */
-
-struct header {
-    struct str name, value;
-};
-
-/* An entry of the map (key 1, value 2), or a HeaderValue of the raw form (key 1, value 2, raw_value
- * 3). */
-static enum request_status read_entry(struct str entry, struct header *ret_header)
-{
-    struct header header = {STR_INIT(""), STR_INIT("")};
-    struct pb_field field;
-    struct str raw = {NULL, 0};
-    int r;
-
-    while ((r = pb_next_field(&entry, &field)) > 0) {
-        if (field.number > 3)
-            continue;
-        if (!field.is_bytes)
-            return REQUEST_MALFORMED;
-        *(field.number == 1   ? &header.name
-          : field.number == 2 ? &header.value
-                              : &raw) = field.bytes;
-    }
-    if (r < 0)
-        return REQUEST_MALFORMED;
-    if (raw.len)
-        header.value = raw;
-    *ret_header = header;
-    return REQUEST_OK;
-}
-
-/* A repeated header is one value with commas (RFC 9110 5.3), as Envoy joins them in its map form.
- */
-static enum request_status add_value(struct walk *walk, int slot, struct str value)
-{
-    struct str *known = &walk->values[slot];
-    char *joined;
-
-    if (!known->ptr) {
-        *known = value;
+    if (peer->kind != PEER_TCP)
         return REQUEST_OK;
+    if (peer->port > UINT16_MAX)
+        return REQUEST_MALFORMED;
+    if (addr_parse(peer->address, &endpoint.addr) < 0) {
+        if (!peer->resolver.ptr)
+            return REQUEST_MALFORMED;
+        endpoint = (struct endpoint){0};
     }
-    joined = arena_alloc(walk->arena, known->len + 1 + value.len);
-    if (!joined)
-        return REQUEST_OVERSIZE;
-    memcpy(joined, known->ptr, known->len);
-    joined[known->len] = ',';
-    memcpy(joined + known->len + 1, value.ptr, value.len);
-    *known = (struct str){joined, known->len + 1 + value.len};
+    *ret_endpoint = endpoint;
     return REQUEST_OK;
 }
 
-/* Every owned name is set or removed by the reply anyway, and HTTP sees no letter case: a variant
- * that is an owned name must not be removed besides, since Envoy removes last. */
-static bool is_owned_name(const struct header_table *table, struct str name)
+/* QUIC: the address is a UDP peer's, which Envoy does not say in the address itself.  The versions
+ * are spelled in several ways, by ALPN too. */
+static bool is_http3(struct str protocol)
 {
-    for (size_t i = 0; i < header_table_owned_count(table); i++)
-        if (str_eq_nocase(name, header_table_owned_name(table, i)))
+    static const struct str NAMES[] = {STR_INIT("HTTP/3"), STR_INIT("HTTP3"), STR_INIT("H3"),
+                                       STR_INIT("QUIC")};
+
+    for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++) {
+        struct str head = protocol;
+
+        if (head.len > NAMES[i].len)
+            head.len = NAMES[i].len;
+        if (str_eq_nocase(head, NAMES[i]) && /* "HTTP/3.0", "h3-29"; not "HTTP/30" */
+            (protocol.len == head.len || !char_is_digit(protocol.ptr[head.len])))
             return true;
+    }
     return false;
 }
 
-static enum request_status add_variant(struct walk *walk, struct str name)
+static enum request_status settle_peers(const struct walk *walk)
 {
-    struct request *request = walk->request;
+    struct subject *subject = &walk->request->subject;
+    enum request_status status = settle_address(&walk->source, &subject->source);
 
-    if (is_owned_name(walk->table, name))
-        return REQUEST_OK;
-    if (!request->variants)
-        request->variants = arena_calloc(walk->arena, REQUEST_VARIANTS_MAX, sizeof(struct str));
-    if (!request->variants || request->variant_count == REQUEST_VARIANTS_MAX)
-        return REQUEST_OVERSIZE;
-    request->variants[request->variant_count++] = name;
-    return REQUEST_OK;
-}
-
-static enum request_status read_header(const struct pb_field *field, struct walk *walk)
-{
-    struct header header;
-    struct header_match match;
-    enum request_status status;
-
-    if (!field->is_bytes)
-        return REQUEST_MALFORMED;
-    status = read_entry(field->bytes, &header);
-    if (status != REQUEST_OK)
-        return status;
-    match = header_table_match(walk->table, header.name);
-    if (match.read_slot != HEADER_NONE)
-        status = add_value(walk, match.read_slot, header.value);
-    if (status == REQUEST_OK && match.owned_index != HEADER_NONE && !match.exact)
-        status = add_variant(walk, header.name);
+    if (status == REQUEST_OK)
+        status = settle_address(&walk->destination, &subject->destination);
+    subject->peer = walk->source.kind;
+    if (subject->peer == PEER_TCP &&
+        (walk->source.protocol != PROTOCOL_TCP || is_http3(subject->protocol)))
+        subject->peer = PEER_HTTP3;
+    subject->source_service = walk->source.service;
+    subject->source_principal = walk->source.principal;
+    subject->destination_service = walk->destination.service;
+    subject->destination_principal = walk->destination.principal;
     return status;
-}
-
-static enum request_status on_header_map_field(const struct pb_field *field, struct walk *walk)
-{
-    return field->number == HEADER_MAP_HEADERS ? read_header(field, walk) : REQUEST_OK;
 }
 
 /* --- the request ------------------------------------------------------------------------------ */
 
-static enum request_status on_http_field(const struct pb_field *field, struct walk *walk)
+static enum request_status read_header(const struct pb_field *field, bool is_raw, struct walk *walk)
 {
+    struct header_field header;
+    enum request_status status = header_field_read(field, is_raw, &header);
+
+    return status == REQUEST_OK ? header_reader_add(&walk->headers, &header) : status;
+}
+
+static enum request_status on_header_map_field(const struct pb_field *field, void *context)
+{
+    return field->number == HEADER_MAP_HEADERS ? read_header(field, true, context) : REQUEST_OK;
+}
+
+static enum request_status on_http_field(const struct pb_field *field, void *context)
+{
+    struct walk *walk = context;
     struct subject *subject = &walk->request->subject;
 
     switch (field->number) {
     case HTTP_METHOD:
-        return read_text(field, &subject->method);
+        return message_read_text(field, &subject->method);
     case HTTP_HEADERS:
-        return read_header(field, walk);
+        return read_header(field, false, walk);
     case HTTP_PATH:
-        return read_text(field, &subject->path);
+        return message_read_text(field, &subject->path);
     case HTTP_HOST:
-        return read_text(field, &subject->host);
+        return message_read_text(field, &subject->host);
     case HTTP_SCHEME:
-        return read_text(field, &subject->scheme);
+        return message_read_text(field, &subject->scheme);
+    case HTTP_QUERY:
+        return message_read_text(field, &walk->query);
     case HTTP_PROTOCOL:
-        return read_text(field, &subject->protocol);
+        return message_read_text(field, &subject->protocol);
     case HTTP_HEADER_MAP:
-        return read_message(field, on_header_map_field, walk);
-    default:
+        return message_read(field, on_header_map_field, walk);
+    default: /* also the body, whatever its size */
         return REQUEST_OK;
     }
 }
 
-static enum request_status on_request_field(const struct pb_field *field, struct walk *walk)
+static enum request_status on_request_field(const struct pb_field *field, void *context)
 {
-    struct subject *subject = &walk->request->subject;
+    struct walk *walk = context;
+    enum request_status status;
 
     if (field->number != REQUEST_HTTP)
         return REQUEST_OK;
-    if (!walk->values)
-        walk->values =
-            arena_calloc(walk->arena, header_table_read_count(walk->table), sizeof(struct str));
-    if (!walk->values)
-        return REQUEST_OVERSIZE;
-    subject->headers = walk->values;
-    subject->has_http = true;
-    return read_message(field, on_http_field, walk);
+    status = header_reader_start(&walk->headers);
+    if (status != REQUEST_OK)
+        return status;
+    walk->request->subject.has_http = true;
+    return message_read(field, on_http_field, walk);
 }
 
-static enum request_status on_attributes_field(const struct pb_field *field, struct walk *walk)
+static void settle_http(const struct walk *walk)
 {
+    const struct header_reader *headers = &walk->headers;
     struct subject *subject = &walk->request->subject;
-    enum peer_kind destination_kind;
+    ptrdiff_t query = str_find_char(subject->path, '?');
+
+    if (!subject->has_http)
+        return;
+    subject->query = walk->query;
+    if (query >= 0) {
+        subject->query = str_from_offset(subject->path, (size_t)query + 1);
+        subject->path.len = (size_t)query;
+    }
+    subject->headers = headers->values;
+    subject->content_type = header_reader_known(headers, KNOWN_CONTENT_TYPE);
+    subject->request_id = header_reader_known(headers, KNOWN_REQUEST_ID);
+    subject->trace_parent = header_reader_known(headers, KNOWN_TRACE_PARENT);
+    subject->ja3 = header_reader_known(headers, KNOWN_JA3);
+    subject->ja4 = header_reader_known(headers, KNOWN_JA4);
+}
+
+/* --- what stands beside it -------------------------------------------------------------------- */
+
+/* Messages in several pieces are merged by putting them behind one another. */
+static enum request_status add_message(const struct pb_field *field, struct walk *walk,
+                                       struct str *message)
+{
+    char *joined;
+
+    if (!field->is_bytes)
+        return REQUEST_MALFORMED;
+    if (!message->len) {
+        *message = field->bytes;
+        return REQUEST_OK;
+    }
+    joined = arena_alloc(walk->headers.arena, message->len + field->bytes.len);
+    if (!joined)
+        return REQUEST_OVERSIZE;
+    memcpy(joined, message->ptr, message->len);
+    memcpy(joined + message->len, field->bytes.ptr, field->bytes.len);
+    *message = (struct str){joined, message->len + field->bytes.len};
+    return REQUEST_OK;
+}
+
+static enum request_status make_extension_room(struct walk *walk)
+{
+    size_t room = walk->extension_room ? walk->extension_room * 2 : 8;
+    struct subject *subject = &walk->request->subject;
+    struct extension *extensions;
+
+    if (subject->extension_count < walk->extension_room)
+        return REQUEST_OK;
+    extensions = arena_calloc(walk->headers.arena, room, sizeof(*extensions));
+    if (!extensions)
+        return REQUEST_OVERSIZE;
+    if (subject->extension_count)
+        memcpy(extensions, walk->extensions, subject->extension_count * sizeof(*extensions));
+    subject->extensions = walk->extensions = extensions;
+    walk->extension_room = room;
+    return REQUEST_OK;
+}
+
+static enum request_status read_extension(const struct pb_field *field, struct walk *walk)
+{
+    struct header_field entry;
+    enum request_status status = header_field_read(field, false, &entry);
+
+    if (status == REQUEST_OK)
+        status = make_extension_room(walk);
+    if (status == REQUEST_OK)
+        walk->extensions[walk->request->subject.extension_count++] =
+            (struct extension){entry.name, entry.value};
+    return status;
+}
+
+static enum request_status on_tls_session_field(const struct pb_field *field, void *context)
+{
+    struct walk *walk = context;
+
+    return field->number == TLS_SESSION_SNI ? message_read_text(field, &walk->request->subject.sni)
+                                            : REQUEST_OK;
+}
+
+/* --- all of it -------------------------------------------------------------------------------- */
+
+static enum request_status read_destination(const struct pb_field *field, struct walk *walk)
+{
+    enum request_status status = add_message(field, walk, &walk->request->subject.destination_peer);
+
+    walk->peer = &walk->destination;
+    return status == REQUEST_OK ? message_read(field, on_peer_field, walk) : status;
+}
+
+static enum request_status on_attributes_field(const struct pb_field *field, void *context)
+{
+    struct walk *walk = context;
+    struct subject *subject = &walk->request->subject;
 
     switch (field->number) {
     case ATTRIBUTES_SOURCE:
-        walk->peer = &subject->peer;
-        walk->endpoint = &subject->source;
-        return read_message(field, on_peer_field, walk);
+        walk->peer = &walk->source;
+        return message_read(field, on_peer_field, walk);
     case ATTRIBUTES_DESTINATION:
-        walk->peer = &destination_kind;
-        walk->endpoint = &subject->destination;
-        return read_message(field, on_peer_field, walk);
+        return read_destination(field, walk);
     case ATTRIBUTES_REQUEST:
-        return read_message(field, on_request_field, walk);
+        return message_read(field, on_request_field, walk);
+    case ATTRIBUTES_EXTENSIONS:
+        return read_extension(field, walk);
+    case ATTRIBUTES_METADATA:
+        return add_message(field, walk, &subject->metadata);
+    case ATTRIBUTES_TLS_SESSION:
+        return message_read(field, on_tls_session_field, walk);
+    case ATTRIBUTES_ROUTE_METADATA:
+        return add_message(field, walk, &subject->route_metadata);
     default:
         return REQUEST_OK;
     }
 }
 
-static enum request_status on_check_field(const struct pb_field *field, struct walk *walk)
+static enum request_status on_check_field(const struct pb_field *field, void *context)
 {
+    struct walk *walk = context;
+
     if (field->number != CHECK_ATTRIBUTES)
         return REQUEST_OK;
     walk->has_attributes = true;
-    return read_message(field, on_attributes_field, walk);
-}
-
-static struct str without_query(struct str path)
-{
-    ptrdiff_t query = str_find_char(path, '?');
-
-    return query < 0 ? path : (struct str){path.ptr, (size_t)query};
+    return message_read(field, on_attributes_field, walk);
 }
 
 enum request_status request_decode(const struct request_wire *wire, const struct policy *policy,
                                    struct arena *arena, struct request *ret_request)
 {
     struct request request = {0};
-    struct subject *subject = &request.subject;
-    struct walk walk = {.table = policy->headers, .arena = arena, .request = &request};
+    struct walk walk = {
+        .headers = {.table = policy->headers,
+                    .arena = arena,
+                    .request = &request,
+                    .left = wire->limits.headers_max},
+        .request = &request,
+    };
     enum request_status status;
 
     if (wire->message.len > wire->limits.bytes_max)
         return REQUEST_OVERSIZE;
-    status = each_field(wire->message, on_check_field, &walk);
+    status = message_each_field(wire->message, on_check_field, &walk);
     if (status != REQUEST_OK)
         return status;
     if (!walk.has_attributes)
         return REQUEST_MALFORMED;
-    subject->path = without_query(subject->path);
-    /* QUIC: the address is a UDP peer's, which Envoy does not say in the address itself */
-    if (subject->peer == PEER_TCP && str_eq(subject->protocol, STR("HTTP/3")))
-        subject->peer = PEER_HTTP3;
-    *ret_request = request;
-    return REQUEST_OK;
+    status = settle_peers(&walk);
+    if (status != REQUEST_OK)
+        return status;
+    settle_http(&walk);
+    status = peer_tuple_read(wire, &walk.headers);
+    if (status == REQUEST_OK)
+        *ret_request = request;
+    return status;
 }

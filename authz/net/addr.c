@@ -34,6 +34,11 @@ bool addr_eq(const struct addr *a, const struct addr *b)
     return a->family == b->family && memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
 }
 
+bool endpoint_eq(const struct endpoint *a, const struct endpoint *b)
+{
+    return a->port == b->port && addr_eq(&a->addr, &b->addr);
+}
+
 int addr_parse(struct str text, struct addr *ret_addr)
 {
     char cstr[ADDR_TEXT_MAX];

@@ -34,6 +34,8 @@ struct addr addr_from_v4(const uint8_t bytes[4]);
 struct addr addr_from_v6(const uint8_t bytes[16]);
 bool addr_eq(const struct addr *a, const struct addr *b);
 
+bool endpoint_eq(const struct endpoint *a, const struct endpoint *b);
+
 /* Textual address without brackets; a zone ("%eth0") is accepted on IPv6 and dropped, since it
  * names an interface of the sender of the text.  Returns 0, or -EINVAL. */
 int addr_parse(struct str text, struct addr *ret_addr);

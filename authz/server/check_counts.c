@@ -15,6 +15,7 @@ void check_counts_add(struct check_counts *sum, const struct check_tally *tally)
         add_all(sum->checks[outcome], tally->checks[outcome], DECISION_REASON_COUNT_);
     for (unsigned state = 0; state < SYN_STATE_COUNT_; state++)
         add_all(sum->lookups[state], tally->lookups[state], SYN_REASON_COUNT_);
+    add_all(sum->peer_headers, tally->peer_headers, PEER_HEADER_COUNT_);
 }
 
 uint64_t check_counts_of(const struct check_counts *counts, enum check_outcome outcome)

@@ -27,11 +27,14 @@ struct check_counts {
     uint64_t checks[CHECK_OUTCOME_COUNT_][DECISION_REASON_COUNT_];
     /* Checks that came as far as a look-up that the policy, or the failure mode, was told of. */
     uint64_t lookups[SYN_STATE_COUNT_][SYN_REASON_COUNT_];
+    /* And where a peer header was named, what became of it. */
+    uint64_t peer_headers[PEER_HEADER_COUNT_];
 };
 
 struct check_tally {
     atomic_uint_fast64_t checks[CHECK_OUTCOME_COUNT_][DECISION_REASON_COUNT_];
     atomic_uint_fast64_t lookups[SYN_STATE_COUNT_][SYN_REASON_COUNT_];
+    atomic_uint_fast64_t peer_headers[PEER_HEADER_COUNT_];
 };
 
 /* One more; by the tally's own thread. */

@@ -74,6 +74,8 @@ static enum check_outcome count_decision(struct check_rpc *rpc, const struct dec
 static void count_lookup(struct check_rpc *rpc, const struct subject *subject)
 {
     check_tally_count(&rpc->tally.lookups[subject->syn_state][subject->syn_reason]);
+    if (subject->peer_header != PEER_HEADER_UNNAMED)
+        check_tally_count(&rpc->tally.peer_headers[subject->peer_header]);
 }
 
 /* --- answering -------------------------------------------------------------------------------- */

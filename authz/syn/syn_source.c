@@ -24,6 +24,7 @@ static const char *const REASON_NAMES[] = {
     [SYN_REASON_PIPE] = "pipe",
     [SYN_REASON_INTERNAL] = "internal",
     [SYN_REASON_PROXY_PROTOCOL] = "proxy_protocol",
+    [SYN_REASON_NO_PEER] = "no_peer",
 };
 static_assert(sizeof(REASON_NAMES) / sizeof(REASON_NAMES[0]) == SYN_REASON_COUNT_,
               "name each reason");

@@ -17,7 +17,8 @@ enum syn_state {
     SYN_STATE_CAPTURED,        /* a recent SYN of that tuple, not proved */
     SYN_STATE_AMBIGUOUS,       /* the tuple lives in several network namespaces */
     SYN_STATE_MISSING,
-    SYN_STATE_UNSUPPORTED, /* no TCP peer of ours: HTTP/3, pipe, internal listener */
+    SYN_STATE_UNSUPPORTED, /* no TCP peer of ours: HTTP/3, pipe, internal listener, PROXY protocol
+                            */
     SYN_STATE_COUNT_,
 };
 
@@ -34,7 +35,8 @@ enum syn_reason {
     SYN_REASON_HTTP3, /* unsupported, from here on */
     SYN_REASON_PIPE,
     SYN_REASON_INTERNAL,
-    SYN_REASON_PROXY_PROTOCOL,
+    SYN_REASON_PROXY_PROTOCOL, /* only the address of a PROXY header, or what may be one */
+    SYN_REASON_NO_PEER,        /* the request names no peer */
     SYN_REASON_COUNT_,
 };
 

@@ -156,6 +156,10 @@ static void a_page_has_what_can_be_counted_from_the_start(void **state)
         "synauthz_checks_total{verdict=\"error\",reason=\"late\"} 0\n",
         "synauthz_lookups_total{state=\"verified\",reason=\"\"} 0\n",
         "synauthz_lookups_total{state=\"missing\",reason=\"not_seen\"} 0\n",
+        "synauthz_lookups_total{state=\"unsupported\",reason=\"proxy_protocol\"} 0\n",
+        "synauthz_peer_header_total{result=\"used\"} 0\n",
+        "synauthz_peer_header_total{result=\"ignored_verified\"} 0\n",
+        "synauthz_peer_header_total{result=\"absent\"} 0\n",
         "synauthz_calls_in_flight 0\n",
     };
     struct fixture *f = *state;

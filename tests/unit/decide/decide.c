@@ -131,7 +131,7 @@ static void peers_that_are_not_tcp_are_unsupported(void **state)
         {PEER_HTTP3, SYN_REASON_HTTP3},
         {PEER_PIPE, SYN_REASON_PIPE},
         {PEER_INTERNAL, SYN_REASON_INTERNAL},
-        {PEER_NONE, SYN_REASON_NONE},
+        {PEER_NONE, SYN_REASON_NO_PEER},
     };
     struct fixture *f = *state;
 
@@ -148,6 +148,122 @@ static void peers_that_are_not_tcp_are_unsupported(void **state)
         assert_int_equal(subject.syn_reason, ROWS[i].reason);
         assert_null(subject.p0f.ptr);
         assert_int_equal(asked.source.port, 7);
+    }
+}
+
+/* --- the peer header */
+
+enum { CLAIMED_PORT = 40000, DIRECT_PORT = 50000 };
+
+/* Knows one answer for each of two source ports; whoever asks for another one fails. */
+struct two_tuples {
+    struct syn_source base;
+    struct syn_answer claimed, direct;
+    unsigned *claimed_asked, *direct_asked;
+};
+
+static void look_up_one_of_two(const struct syn_source *source, const struct flow *flow,
+                               struct syn_answer *ret_answer)
+{
+    const struct two_tuples *two = (const struct two_tuples *)source;
+
+    assert_true(flow->source.port == CLAIMED_PORT || flow->source.port == DIRECT_PORT);
+    if (flow->source.port == CLAIMED_PORT) {
+        ++*two->claimed_asked;
+        *ret_answer = two->claimed;
+    } else {
+        assert_int_equal(flow->destination.port, 8443); /* of `direct` too */
+        ++*two->direct_asked;
+        *ret_answer = two->direct;
+    }
+}
+
+static const struct {
+    enum peer_kind peer;
+    enum peer_header header;
+    enum syn_state claimed; /* MISSING, VERIFIED, ... of source.address */
+    bool is_same;           /* the header says what source.address says */
+    enum peer_header result;
+    enum syn_state state;
+    enum syn_reason reason;
+    unsigned claimed_asked, direct_asked;
+} PEER_ROWS[] = {
+    /* nobody named a header */
+    {PEER_TCP, PEER_HEADER_UNNAMED, SYN_STATE_MISSING, false, PEER_HEADER_UNNAMED,
+     SYN_STATE_MISSING, SYN_REASON_NOT_SEEN, 1, 0},
+    /* source.address is a PROXY header's */
+    {PEER_TCP, PEER_HEADER_READ, SYN_STATE_MISSING, false, PEER_HEADER_USED, SYN_STATE_VERIFIED,
+     SYN_REASON_NONE, 1, 1},
+    {PEER_TCP, PEER_HEADER_READ, SYN_STATE_CAPTURED, false, PEER_HEADER_USED, SYN_STATE_VERIFIED,
+     SYN_REASON_NONE, 1, 1},
+    {PEER_TCP, PEER_HEADER_READ, SYN_STATE_AMBIGUOUS, false, PEER_HEADER_USED, SYN_STATE_VERIFIED,
+     SYN_REASON_NONE, 1, 1},
+    {PEER_INTERNAL, PEER_HEADER_READ, SYN_STATE_MISSING, false, PEER_HEADER_USED,
+     SYN_STATE_VERIFIED, SYN_REASON_NONE, 0, 1},
+    {PEER_NONE, PEER_HEADER_READ, SYN_STATE_MISSING, false, PEER_HEADER_USED, SYN_STATE_VERIFIED,
+     SYN_REASON_NONE, 0, 1},
+    /* a header that does not count */
+    {PEER_TCP, PEER_HEADER_ABSENT, SYN_STATE_MISSING, false, PEER_HEADER_ABSENT,
+     SYN_STATE_UNSUPPORTED, SYN_REASON_PROXY_PROTOCOL, 1, 0},
+    {PEER_TCP, PEER_HEADER_REPEATED, SYN_STATE_CAPTURED, false, PEER_HEADER_REPEATED,
+     SYN_STATE_UNSUPPORTED, SYN_REASON_PROXY_PROTOCOL, 1, 0},
+    {PEER_TCP, PEER_HEADER_MALFORMED, SYN_STATE_AMBIGUOUS, false, PEER_HEADER_MALFORMED,
+     SYN_STATE_UNSUPPORTED, SYN_REASON_PROXY_PROTOCOL, 1, 0},
+    {PEER_INTERNAL, PEER_HEADER_MALFORMED, SYN_STATE_MISSING, false, PEER_HEADER_MALFORMED,
+     SYN_STATE_UNSUPPORTED, SYN_REASON_INTERNAL, 0, 0},
+    {PEER_PIPE, PEER_HEADER_ABSENT, SYN_STATE_MISSING, false, PEER_HEADER_ABSENT,
+     SYN_STATE_UNSUPPORTED, SYN_REASON_PIPE, 0, 0},
+    /* source.address is verified: an attempt to be somebody else */
+    {PEER_TCP, PEER_HEADER_READ, SYN_STATE_VERIFIED, false, PEER_HEADER_IGNORED, SYN_STATE_VERIFIED,
+     SYN_REASON_NONE, 1, 0},
+    {PEER_TCP, PEER_HEADER_READ, SYN_STATE_VERIFIED, true, PEER_HEADER_USED, SYN_STATE_VERIFIED,
+     SYN_REASON_NONE, 1, 0},
+    {PEER_TCP, PEER_HEADER_ABSENT, SYN_STATE_VERIFIED, false, PEER_HEADER_ABSENT,
+     SYN_STATE_VERIFIED, SYN_REASON_NONE, 1, 0},
+    /* nothing to be said over QUIC, or when the maps cannot be read */
+    {PEER_HTTP3, PEER_HEADER_READ, SYN_STATE_MISSING, false, PEER_HEADER_READ,
+     SYN_STATE_UNSUPPORTED, SYN_REASON_HTTP3, 0, 0},
+    {PEER_TCP, PEER_HEADER_READ, SYN_STATE_UNAVAILABLE, false, PEER_HEADER_READ,
+     SYN_STATE_UNAVAILABLE, SYN_REASON_MAP_ERROR, 1, 0},
+};
+
+static enum syn_reason reason_of(enum syn_state state)
+{
+    return state == SYN_STATE_MISSING       ? SYN_REASON_NOT_SEEN
+           : state == SYN_STATE_UNAVAILABLE ? SYN_REASON_MAP_ERROR
+                                            : SYN_REASON_NONE;
+}
+
+static void the_peer_header_counts_where_source_address_proves_nothing(void **state)
+{
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof(PEER_ROWS) / sizeof(PEER_ROWS[0]); i++) {
+        unsigned claimed_asked = 0, direct_asked = 0;
+        const struct two_tuples two = {
+            .base = {.lookup = look_up_one_of_two},
+            .claimed = {.state = PEER_ROWS[i].claimed, .reason = reason_of(PEER_ROWS[i].claimed)},
+            .direct = fake_source_with_syn(SYN_STATE_VERIFIED).answer,
+            .claimed_asked = &claimed_asked,
+            .direct_asked = &direct_asked,
+        };
+        struct subject subject = tcp_subject();
+        struct decision decision;
+
+        subject.peer = PEER_ROWS[i].peer;
+        subject.peer_header = PEER_ROWS[i].header;
+        subject.direct =
+            (struct flow){.source = subject.source, .destination = subject.destination};
+        subject.direct.destination.port = 8443;
+        if (!PEER_ROWS[i].is_same)
+            subject.direct.source.port = DIRECT_PORT;
+        arena_reset(&f->arena);
+        (void)decide(&two.base, f->policy, ON_FAULT_ERROR, &subject, &f->arena, &decision);
+        assert_int_equal(subject.peer_header, PEER_ROWS[i].result);
+        assert_int_equal(subject.syn_state, PEER_ROWS[i].state);
+        assert_int_equal(subject.syn_reason, PEER_ROWS[i].reason);
+        assert_int_equal(claimed_asked, PEER_ROWS[i].claimed_asked);
+        assert_int_equal(direct_asked, PEER_ROWS[i].direct_asked);
     }
 }
 
@@ -212,6 +328,7 @@ int main(void)
         cmocka_unit_test(the_source_is_asked_for_the_whole_tuple),
         cmocka_unit_test(without_a_syn_the_fingerprint_is_unobservable),
         cmocka_unit_test(peers_that_are_not_tcp_are_unsupported),
+        cmocka_unit_test(the_peer_header_counts_where_source_address_proves_nothing),
         cmocka_unit_test(half_a_tuple_finds_nothing),
         cmocka_unit_test(our_fault_is_no_decision_unless_the_policy_shall_decide),
         cmocka_unit_test(a_full_arena_is_oversize),

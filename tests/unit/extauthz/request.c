@@ -216,6 +216,8 @@ static void a_path_ends_at_its_query(void **state)
     }
 }
 
+/* Envoy joins repeated headers in the map itself, whose keys are then unique: of others the last
+ * counts. */
 static void header_values_reach_their_slots_in_both_forms(void **state)
 {
     static const struct str HEADERS[][2] = {
@@ -233,7 +235,8 @@ static void header_values_reach_their_slots_in_both_forms(void **state)
             .has_http = true, .headers = HEADERS, .header_count = 6, .has_raw_headers = raw};
 
         assert_int_equal(decode_check(f, &check), REQUEST_OK);
-        assert_text(f->request.subject.headers[SLOT_AGENT], STR("one,,th\x00ree"));
+        assert_text(f->request.subject.headers[SLOT_AGENT],
+                    raw ? STR("one,,th\x00ree") : STR("th\x00ree"));
         assert_null(f->request.subject.headers[SLOT_COOKIE].ptr);
     }
 }
