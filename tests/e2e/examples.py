@@ -92,6 +92,25 @@ def careful(cases):
             cases.equal(f"{name}: forged headers are removed on each listener", strips, managers)
 
 
+def documented(cases):
+    """docs/envoy.md shows nothing that is not in an example, whatever the indentation."""
+    texts = []
+    for name in bootstraps():
+        with open(os.path.join(HERE, name)) as file:
+            texts.append(file.read())
+    with open(os.path.join(ROOT, "docs/envoy.md")) as file:
+        page = file.read()
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", page, re.M | re.S)
+    cases.check("docs/envoy.md has examples", len(blocks) > 5, len(blocks))
+    for block in blocks:
+        pattern = "".join(r"\1" + re.escape(line) + r"\n" for line in block.splitlines())
+        pattern = "^" + pattern.replace(r"\1", "( *)", 1)
+        found = any(re.search(pattern, text, re.M) for text in texts)
+        cases.check(f"docs/envoy.md: `{block.splitlines()[0]}` is in an example", found, block)
+    missing = [name for name in bootstraps() if f"(../envoy/{name})" not in page]
+    cases.equal("docs/envoy.md names every example", missing, [])
+
+
 # ------------------------------------------------------------------------------------------------ they do what they say
 
 
@@ -122,12 +141,14 @@ def rbac(cases, lab):
         connection = Connection(lab)
         cases.equal("RBAC: an ordinary client", connection.get("/").status, 200)
         cases.equal("RBAC: a verified one may see /admin", connection.get("/admin").status, 200)
+        cases.equal("RBAC: by the system's family", connection.get("/builds").status, 200)
         reply = without_timestamps(lab).get("/")
         cases.equal("RBAC: by a key of the policy", (reply.status, reply.body), (403, "RBAC: access denied"))
     with example(lab, "rbac.yaml", "rbac.policy.yaml", "--source", "none"):
         connection = Connection(lab)
         cases.equal("RBAC: without a fingerprint", connection.get("/").status, 200)
         cases.equal("RBAC: and not /admin", connection.get("/admin").status, 403)
+        cases.equal("RBAC: nor what its system would open", connection.get("/builds").status, 403)
 
 
 class RateLimits:
@@ -301,6 +322,7 @@ DRIVEN = (
     ("rbac.yaml", rbac),
     ("ratelimit.yaml", ratelimit),
     ("access-log.yaml", access_log),
+    ("routes.yaml", routes),
     ("lua.yaml", lua),
     ("tls-fingerprints.yaml", tls_fingerprints),
     ("http3.yaml", http3),
@@ -312,6 +334,7 @@ def main(cases):
     files_they_name()
     loaded(cases)
     careful(cases)
+    documented(cases)
     lab.start_upstream()
     for name, drive in DRIVEN:
         print(f"-- {name}", flush=True)

@@ -34,6 +34,12 @@ def requests(cases, lab):
         told = [many[n % 20].get().header("x-client-state") for n in range(200)]
         cases.equal("many connections", told, ["verified"] * 200)
         cases.check("Envoy has no complaint", "wasm" not in envoy.output().lower(), envoy.output()[-500:])
+    families = changed(lab, config, "key: p0f.state", "key: p0f.family")
+    with example(lab, families, "rbac.policy.yaml"):
+        reply = Connection(lab).get()
+        cases.equal("by the system's family", (reply.status, reply.header("x-client-state")), (200, "linux"))
+    with example(lab, changed(lab, families, "refuse: missing", "refuse: linux"), "rbac.policy.yaml"):
+        cases.equal("which it may refuse", Connection(lab).get().status, 403)
     lying = "cluster: upstream}, response_headers_to_add: [{header: {key: x-client-state, value: lie}}]}]"
     lying = changed(lab, config, "cluster: upstream}}]", lying)
     with example(lab, lying, "policy.yaml"):
