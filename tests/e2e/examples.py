@@ -151,6 +151,48 @@ def rbac(cases, lab):
         cases.equal("RBAC: nor what its system would open", connection.get("/builds").status, 403)
 
 
+PROXIED = ("192.0.2.7", 1111, "192.0.2.8", 2222)  # what the balancer says
+
+
+def proxy_v1():
+    source, source_port, destination, destination_port = PROXIED
+    return f"PROXY TCP4 {source} {destination} {source_port} {destination_port}\r\n".encode()
+
+
+def proxy_v2():
+    source, source_port, destination, destination_port = PROXIED
+    addresses = socket.inet_aton(source) + socket.inet_aton(destination)
+    return b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + addresses + struct.pack("!HH", source_port, destination_port)
+
+
+def proxied(lab, header, headers=()):
+    connection = Connection(lab)
+    connection.socket.sendall(header)
+    return connection.get("/", headers)
+
+
+def proxy_protocol(cases, lab):
+    forged = [("x-tcp-peer", "192.0.2.9:1"), ("X-Tcp-Peer", "192.0.2.9:2"), ("x_tcp_peer", "192.0.2.9:3")]
+    with example(lab, "proxy-protocol.yaml", "policy.yaml"):
+        for version, header in (("1", proxy_v1()), ("2", proxy_v2())):
+            reply = proxied(lab, header, forged)
+            cases.check(
+                f"PROXY protocol {version}: the fingerprint of the TCP peer",
+                reply.upstream("x-tcp-state") == ["verified"] and len(reply.upstream("x-tcp-p0f")) == 1,
+                reply,
+            )
+            cases.equal("while the client is who the header says", reply.upstream("x-forwarded-for"), ["192.0.2.7"])
+            names = [name for name, _ in reply.received if re.match("x.tcp.(peer|local)", name)]
+            cases.equal("and nothing of that gets upstream", names, [])
+    unnamed = changed(
+        lab, "proxy-protocol.yaml", "peer_header: x-tcp-peer, local_header: x-tcp-local", "peer_header: x-not-set"
+    )
+    with example(lab, unnamed, "rbac.policy.yaml"):
+        reply = proxied(lab, proxy_v1(), [("x-tcp-peer", "192.0.2.9:1")])
+        looked_up = metric("synauthz_lookups_total", 'state="unsupported",reason="proxy_protocol"')
+        cases.equal("PROXY protocol: without the header there is none", (reply.status, looked_up), (200, 1))
+
+
 class RateLimits:
     """A rate limit service that refuses what `limited` says, and remembers what it was asked."""
 
@@ -326,6 +368,7 @@ DRIVEN = (
     ("lua.yaml", lua),
     ("tls-fingerprints.yaml", tls_fingerprints),
     ("http3.yaml", http3),
+    ("proxy-protocol.yaml", proxy_protocol),
 )
 
 
