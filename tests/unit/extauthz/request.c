@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
 
@@ -168,6 +169,8 @@ static void each_kind_of_peer_is_told_apart(void **state)
         {{.source_is_pipe = true}, PEER_PIPE, NULL},
         {{.source_is_internal = true}, PEER_INTERNAL, NULL},
         {{.source_is_pipe = true, .has_http = true, .protocol = "HTTP/3"}, PEER_PIPE, NULL},
+        {{.source = "fe80::1%3", .source_port = 9}, PEER_TCP, "[fe80::1]:9"},
+        {{.source = "192.0.2.7", .has_http = true}, PEER_TCP, "192.0.2.7:0"},
     };
     struct fixture *f = *state;
 
@@ -183,6 +186,314 @@ static void each_kind_of_peer_is_told_apart(void **state)
         (void)endpoint_format(&f->request.subject.source, text);
         assert_string_equal(text, ROWS[i].source);
     }
+}
+
+/* Over QUIC the address is a UDP peer's, and could be that of somebody's TCP connection. */
+static void every_spelling_of_http3_is_seen(void **state)
+{
+    static const struct {
+        const char *protocol;
+        enum peer_kind peer;
+    } ROWS[] = {
+        {"HTTP/3", PEER_HTTP3}, {"http/3", PEER_HTTP3}, {"HTTP/3.0", PEER_HTTP3},
+        {"HTTP3", PEER_HTTP3},  {"h3", PEER_HTTP3},     {"h3-29", PEER_HTTP3},
+        {"quic", PEER_HTTP3},   {"HTTP/2", PEER_TCP},   {"HTTP/1.1", PEER_TCP},
+        {"HTTP/1.0", PEER_TCP}, {"HTTP/30", PEER_TCP},  {"h2", PEER_TCP},
+        {"HTTP/", PEER_TCP},    {"", PEER_TCP},         {"h2c", PEER_TCP},
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
+        const struct check_wire check = {.source = "192.0.2.7",
+                                         .source_port = 9,
+                                         .has_http = true,
+                                         .protocol = ROWS[i].protocol};
+
+        assert_int_equal(decode_check(f, &check), REQUEST_OK);
+        assert_int_equal(f->request.subject.peer, ROWS[i].peer);
+    }
+}
+
+/* --- messages in several pieces: bytes behind one another are one message, merged */
+
+/* A SocketAddress of up to five fields; 0 and NULL: left out. */
+struct socket_wire {
+    unsigned protocol, port;
+    const char *address, *named_port, *resolver;
+};
+
+static void put_source(struct pbwriter *writer, const struct socket_wire *wire)
+{
+    size_t attributes = pb_open(writer), peer = attributes, address = attributes, mark = attributes;
+
+    if (wire->resolver)
+        pb_put_bytes(writer, 5, str_from(wire->resolver));
+    if (wire->named_port)
+        pb_put_bytes(writer, 4, str_from(wire->named_port));
+    if (wire->port)
+        pb_put_uint(writer, 3, wire->port);
+    if (wire->address)
+        pb_put_bytes(writer, 2, str_from(wire->address));
+    if (wire->protocol)
+        pb_put_uint(writer, 1, wire->protocol);
+    pb_close(writer, 1, mark);
+    pb_close(writer, 1, address);
+    pb_close(writer, 1, peer);
+    pb_close(writer, 1, attributes);
+}
+
+static void addresses_in_pieces_are_merged(void **state)
+{
+    static const struct {
+        struct socket_wire first, second;
+        enum request_status status;
+        enum peer_kind peer;
+        const char *source; /* NULL: none */
+    } ROWS[] = {
+        {{.port = 7}, {.address = "192.0.2.7"}, REQUEST_OK, PEER_TCP, "192.0.2.7:7"},
+        {{.port = 7, .address = "192.0.2.8"},
+         {.address = "192.0.2.7"},
+         REQUEST_OK,
+         PEER_TCP,
+         "192.0.2.7:7"},
+        {{.port = 7, .address = "192.0.2.7"}, {.port = 8}, REQUEST_OK, PEER_TCP, "192.0.2.7:8"},
+        {{.port = 65536, .address = "x"},
+         {.port = 8, .address = "::1"},
+         REQUEST_OK,
+         PEER_TCP,
+         "[::1]:8"},
+        {{.address = "192.0.2.7", .port = 9},
+         {.protocol = 1},
+         REQUEST_OK,
+         PEER_HTTP3,
+         "192.0.2.7:9"},
+        /* one port or the other, the last */
+        {{.address = "192.0.2.7", .port = 9},
+         {.named_port = "http"},
+         REQUEST_OK,
+         PEER_TCP,
+         "192.0.2.7:0"},
+        {{.address = "192.0.2.7", .named_port = "http"},
+         {.port = 9},
+         REQUEST_OK,
+         PEER_TCP,
+         "192.0.2.7:9"},
+        /* a name that a resolver of the data plane's knows is no address to us */
+        {{.address = "example.org", .port = 9}, {.resolver = "dns"}, REQUEST_OK, PEER_TCP, NULL},
+        {{.address = "example.org", .port = 9}, {.port = 9}, REQUEST_MALFORMED, PEER_NONE, NULL},
+        {{.address = "192.0.2.7"}, {.port = 65536}, REQUEST_MALFORMED, PEER_NONE, NULL},
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
+        struct pbwriter writer;
+        char text[ENDPOINT_TEXT_MAX];
+
+        pb_init(&writer, f->buffer, sizeof(f->buffer));
+        put_source(&writer, &ROWS[i].second);
+        put_source(&writer, &ROWS[i].first);
+        assert_int_equal(decode(f, pb_result(&writer)), ROWS[i].status);
+        if (ROWS[i].status != REQUEST_OK)
+            continue;
+        assert_int_equal(f->request.subject.peer, ROWS[i].peer);
+        assert_int_equal(f->request.subject.source.addr.family != 0, ROWS[i].source != NULL);
+        (void)endpoint_format(&f->request.subject.source, text);
+        if (ROWS[i].source)
+            assert_string_equal(text, ROWS[i].source);
+    }
+}
+
+static struct str in_two_pieces(struct fixture *f, const struct check_wire *first,
+                                const struct check_wire *second)
+{
+    struct str one = check_wire_write(first, f->buffer, sizeof(f->buffer) / 2);
+    struct str two = check_wire_write(second, f->buffer + sizeof(f->buffer) / 2, 4096);
+
+    memmove(f->buffer, one.ptr, one.len);
+    memmove(f->buffer + one.len, two.ptr, two.len);
+    return (struct str){f->buffer, one.len + two.len};
+}
+
+static void another_kind_of_address_starts_anew(void **state)
+{
+    static const struct check_wire TCP = {.source = "192.0.2.7", .source_port = 9},
+                                   PIPE = {.source_is_pipe = true};
+    struct fixture *f = *state;
+
+    assert_int_equal(decode(f, in_two_pieces(f, &TCP, &PIPE)), REQUEST_OK);
+    assert_int_equal(f->request.subject.peer, PEER_PIPE);
+    assert_int_equal(f->request.subject.source.addr.family, 0);
+    assert_int_equal(decode(f, in_two_pieces(f, &PIPE, &TCP)), REQUEST_OK);
+    assert_int_equal(f->request.subject.peer, PEER_TCP);
+    assert_int_equal(f->request.subject.source.port, 9);
+}
+
+static void requests_in_pieces_are_merged(void **state)
+{
+    static const struct str FIRST[][2] = {{STR_INIT("cookie"), STR_INIT("1")},
+                                          {STR_INIT("user-agent"), STR_INIT("one")}};
+    static const struct str SECOND[][2] = {{STR_INIT("user-agent"), STR_INIT("two")}};
+    static const struct str MORE[][2] = {{STR_INIT("k"), STR_INIT("v")}};
+    static const struct check_wire ONE = {.has_http = true,
+                                          .method = "GET",
+                                          .path = "/one",
+                                          .headers = FIRST,
+                                          .header_count = 2,
+                                          .extensions = MORE,
+                                          .extension_count = 1};
+    static const struct check_wire TWO = {.has_http = true,
+                                          .path = "/two",
+                                          .protocol = "HTTP/2",
+                                          .headers = SECOND,
+                                          .header_count = 1,
+                                          .extensions = MORE,
+                                          .extension_count = 1};
+    struct fixture *f = *state;
+    const struct subject *subject = &f->request.subject;
+
+    assert_int_equal(decode(f, in_two_pieces(f, &ONE, &TWO)), REQUEST_OK);
+    assert_text(subject->method, STR("GET"));
+    assert_text(subject->path, STR("/two"));
+    assert_text(subject->protocol, STR("HTTP/2"));
+    assert_text(subject->headers[SLOT_AGENT], STR("two"));
+    assert_text(subject->headers[SLOT_COOKIE], STR("1"));
+    assert_int_equal(subject->extension_count, 2);
+}
+
+/* A client of gRPC's proposal A92 sends header_map only, and a size of -1; whoever sends both forms
+ * means the raw one. */
+static void raw_headers_count_where_both_forms_are_sent(void **state)
+{
+    static const struct str RAW[][2] = {{STR_INIT("cookie"), STR_INIT("a")},
+                                        {STR_INIT("cookie"), STR_INIT("b")}};
+    static const struct str MAP[][2] = {{STR_INIT("cookie"), STR_INIT("c")},
+                                        {STR_INIT("user-agent"), STR_INIT("d")}};
+    static const struct check_wire AS_RAW = {
+        .has_http = true, .has_raw_headers = true, .headers = RAW, .header_count = 2};
+    static const struct check_wire AS_MAP = {.has_http = true, .headers = MAP, .header_count = 2};
+    struct fixture *f = *state;
+
+    for (int map_first = 0; map_first <= 1; map_first++) {
+        assert_int_equal(decode(f, map_first ? in_two_pieces(f, &AS_MAP, &AS_RAW)
+                                             : in_two_pieces(f, &AS_RAW, &AS_MAP)),
+                         REQUEST_OK);
+        assert_text(f->request.subject.headers[SLOT_COOKIE], STR("a,b"));
+        assert_text(f->request.subject.headers[SLOT_AGENT], STR("d"));
+    }
+}
+
+static void a_client_of_grpc_is_read(void **state)
+{
+    struct fixture *f = *state;
+    struct pbwriter writer;
+    size_t attributes, request, http, map, header;
+
+    pb_init(&writer, f->buffer, sizeof(f->buffer));
+    attributes = request = http = map = header = pb_open(&writer);
+    pb_put_bytes(&writer, 3, STR("grpc-go"));
+    pb_put_bytes(&writer, 1, STR("user-agent"));
+    pb_close(&writer, 1, header);
+    pb_close(&writer, 13, map);
+    pb_put_bytes(&writer, 10, STR("HTTP/2"));
+    pb_put_uint(&writer, 9, UINT64_MAX); /* -1 */
+    pb_put_bytes(&writer, 4, STR("/package.Service/Method"));
+    pb_put_bytes(&writer, 2, STR("POST"));
+    pb_close(&writer, 2, http);
+    pb_close(&writer, 4, request);
+    pb_close(&writer, 1, attributes);
+    assert_int_equal(decode(f, pb_result(&writer)), REQUEST_OK);
+    assert_text(f->request.subject.path, STR("/package.Service/Method"));
+    assert_text(f->request.subject.headers[SLOT_AGENT], STR("grpc-go"));
+    assert_int_equal(f->request.subject.peer, PEER_NONE);
+}
+
+/* --- what stands beside the request */
+
+static void what_envoy_says_of_peers_route_and_tls_is_read(void **state)
+{
+    static const struct str LABEL = STR_INIT("\x0a\x03"
+                                             "app\x12\x01x");
+    struct fixture *f = *state;
+    const struct subject *subject = &f->request.subject;
+    struct pbwriter writer;
+    size_t attributes, mark;
+
+    pb_init(&writer, f->buffer, sizeof(f->buffer));
+    attributes = pb_open(&writer);
+    pb_put_bytes(&writer, 13, STR("route"));
+    mark = pb_open(&writer);
+    pb_put_bytes(&writer, 1, STR("example.org"));
+    pb_close(&writer, 12, mark);
+    pb_put_bytes(&writer, 11, STR("two"));
+    pb_put_bytes(&writer, 11, STR("one"));
+    mark = pb_open(&writer);
+    pb_put_bytes(&writer, 4, STR("spiffe://server"));
+    pb_put_bytes(&writer, 3, LABEL);
+    pb_put_bytes(&writer, 2, STR("example.org"));
+    pb_close(&writer, 2, mark);
+    mark = pb_open(&writer);
+    pb_put_bytes(&writer, 5, STR("-----BEGIN%20CERTIFICATE-----"));
+    pb_put_bytes(&writer, 4, STR("spiffe://client"));
+    pb_put_bytes(&writer, 2, STR("edge"));
+    pb_close(&writer, 1, mark);
+    pb_close(&writer, 1, attributes);
+    assert_int_equal(decode(f, pb_result(&writer)), REQUEST_OK);
+    assert_text(subject->source_principal, STR("spiffe://client"));
+    assert_text(subject->source_service, STR("edge"));
+    assert_text(subject->destination_principal, STR("spiffe://server"));
+    assert_text(subject->destination_service, STR("example.org"));
+    assert_text(subject->sni, STR("example.org"));
+    assert_text(subject->metadata, STR("onetwo")); /* pieces behind one another are one message */
+    assert_text(subject->route_metadata, STR("route"));
+    assert_true(str_contains(subject->destination_peer, LABEL));
+}
+
+static void any_number_of_extensions_is_kept_in_order(void **state)
+{
+    struct str extensions[100][2];
+    char keys[100][8];
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < 100; i++) {
+        (void)snprintf(keys[i], sizeof(keys[i]), "key%zu", i);
+        extensions[i][0] = str_from(keys[i]);
+        extensions[i][1] = str_from(keys[99 - i]);
+    }
+    for (size_t count = 0; count <= 100; count++) {
+        const struct check_wire check = {.extensions = (const struct str(*)[2])extensions,
+                                         .extension_count = count};
+
+        assert_int_equal(decode_check(f, &check), REQUEST_OK);
+        assert_int_equal(f->request.subject.extension_count, count);
+        for (size_t i = 0; i < count; i++) {
+            assert_text(f->request.subject.extensions[i].key, extensions[i][0]);
+            assert_text(f->request.subject.extensions[i].value, extensions[i][1]);
+        }
+    }
+}
+
+static void headers_of_the_product_are_read_whatever_the_policy_reads(void **state)
+{
+    static const struct str HEADERS[][2] = {
+        {STR_INIT("content-type"), STR_INIT("application/grpc")},
+        {STR_INIT("x-request-id"), STR_INIT("id")},
+        {STR_INIT("traceparent"), STR_INIT("00-1-2-01")},
+        {STR_INIT("x-tls-ja3"), STR_INIT("not named by this policy")},
+    };
+    struct fixture *f = *state;
+
+    for (int raw = 0; raw <= 1; raw++) {
+        const struct check_wire check = {
+            .has_http = true, .headers = HEADERS, .header_count = 4, .has_raw_headers = raw};
+
+        assert_int_equal(decode_check(f, &check), REQUEST_OK);
+        assert_text(f->request.subject.content_type, STR("application/grpc"));
+        assert_text(f->request.subject.request_id, STR("id"));
+        assert_text(f->request.subject.trace_parent, STR("00-1-2-01"));
+        assert_null(f->request.subject.ja3.ptr);
+    }
+    assert_int_equal(decode_check(f, &(struct check_wire){.has_http = true}), REQUEST_OK);
+    assert_null(f->request.subject.content_type.ptr);
 }
 
 static void addresses_that_no_envoy_sends_are_malformed(void **state)
@@ -203,8 +514,8 @@ static void addresses_that_no_envoy_sends_are_malformed(void **state)
 static void a_path_ends_at_its_query(void **state)
 {
     static const struct {
-        const char *sent, *path;
-    } ROWS[] = {{"/a?b=c?d", "/a"}, {"/a", "/a"}, {"/?", "/"}, {"?x", ""}};
+        const char *sent, *path, *query; /* NULL: absent */
+    } ROWS[] = {{"/a?b=c?d", "/a", "b=c?d"}, {"/a", "/a", NULL}, {"/?", "/", ""}, {"?x", "", "x"}};
     struct fixture *f = *state;
 
     for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
@@ -213,6 +524,8 @@ static void a_path_ends_at_its_query(void **state)
         assert_int_equal(decode_check(f, &check), REQUEST_OK);
         assert_text(f->request.subject.path, str_from(ROWS[i].path));
         assert_non_null(f->request.subject.path.ptr);
+        assert_int_equal(f->request.subject.query.ptr != NULL, ROWS[i].query != NULL);
+        assert_text(f->request.subject.query, str_from(ROWS[i].query));
     }
 }
 
@@ -343,6 +656,59 @@ static void a_message_beyond_the_limit_is_oversize(void **state)
     free(bytes);
 }
 
+static void more_headers_than_the_limit_are_oversize(void **state)
+{
+    struct str headers[11][2];
+    struct fixture *f = *state;
+    struct check_wire check = {.has_http = true, .headers = (const struct str(*)[2])headers};
+
+    for (size_t i = 0; i < 11; i++) {
+        headers[i][0] = STR("accept");
+        headers[i][1] = STR("*");
+    }
+    for (int raw = 0; raw <= 1; raw++) {
+        check.has_raw_headers = raw;
+        for (check.header_count = 9; check.header_count <= 11; check.header_count++) {
+            struct request_wire came =
+                check_wire_of(check_wire_write(&check, f->buffer, sizeof(f->buffer)));
+
+            came.limits.headers_max = 10;
+            arena_reset(&f->arena);
+            assert_int_equal(request_decode(&came, f->policy, &f->arena, &f->request),
+                             check.header_count <= 10 ? REQUEST_OK : REQUEST_OVERSIZE);
+        }
+    }
+}
+
+/* A body is stepped over, whatever its size, and the limit is the caller's. */
+static void a_body_costs_nothing(void **state)
+{
+    enum { BODY = 16 << 20 };
+    struct fixture *f = *state;
+    char *bytes = malloc(BODY + 4096), *body = calloc(1, BODY);
+    struct pbwriter writer;
+    size_t attributes, request, http;
+    struct request_wire came;
+
+    pb_init(&writer, bytes, BODY + 4096);
+    attributes = request = http = pb_open(&writer);
+    pb_put_bytes(&writer, 12, (struct str){body, BODY / 2});
+    pb_put_bytes(&writer, 11, (struct str){body, BODY / 2});
+    pb_put_bytes(&writer, 4, STR("/upload"));
+    pb_close(&writer, 2, http);
+    pb_close(&writer, 4, request);
+    pb_close(&writer, 1, attributes);
+    came = check_wire_of(pb_result(&writer));
+    arena_reset(&f->arena);
+    assert_int_equal(request_decode(&came, f->policy, &f->arena, &f->request), REQUEST_OVERSIZE);
+    came.limits.bytes_max = came.message.len;
+    assert_int_equal(request_decode(&came, f->policy, &f->arena, &f->request), REQUEST_OK);
+    assert_text(f->request.subject.path, STR("/upload"));
+    assert_true(f->arena.used < 1024);
+    free(bytes);
+    free(body);
+}
+
 /* What we do not declare, and what we declare as bytes: nested 200 deep it stays one field. */
 static void other_fields_are_stepped_over(void **state)
 {
@@ -373,7 +739,11 @@ static void a_small_arena_is_oversize_and_nothing_else(void **state)
         {STR_INIT("user-agent"), STR_INIT("two")},
         {STR_INIT("x_tcp_p0f"), STR_INIT("forged")},
     };
-    const struct check_wire check = {.source = "192.0.2.7",
+    static const struct str EXTENSIONS[][2] = {{STR_INIT("peer_header"), STR_INIT("x-peer")}};
+    const struct check_wire check = {.extensions = EXTENSIONS,
+                                     .extension_count = 1,
+                                     .has_raw_headers = true,
+                                     .source = "192.0.2.7",
                                      .source_port = 9,
                                      .destination = "192.0.2.1",
                                      .destination_port = 443,
@@ -408,6 +778,15 @@ int main(void)
         cmocka_unit_test(a_message_without_attributes_is_malformed),
         cmocka_unit_test(without_a_request_it_is_the_network_filter),
         cmocka_unit_test(each_kind_of_peer_is_told_apart),
+        cmocka_unit_test(every_spelling_of_http3_is_seen),
+        cmocka_unit_test(addresses_in_pieces_are_merged),
+        cmocka_unit_test(another_kind_of_address_starts_anew),
+        cmocka_unit_test(requests_in_pieces_are_merged),
+        cmocka_unit_test(raw_headers_count_where_both_forms_are_sent),
+        cmocka_unit_test(a_client_of_grpc_is_read),
+        cmocka_unit_test(what_envoy_says_of_peers_route_and_tls_is_read),
+        cmocka_unit_test(any_number_of_extensions_is_kept_in_order),
+        cmocka_unit_test(headers_of_the_product_are_read_whatever_the_policy_reads),
         cmocka_unit_test(addresses_that_no_envoy_sends_are_malformed),
         cmocka_unit_test(a_path_ends_at_its_query),
         cmocka_unit_test(header_values_reach_their_slots_in_both_forms),
@@ -417,6 +796,8 @@ int main(void)
         cmocka_unit_test(hostile_names_and_values_are_only_bytes),
         cmocka_unit_test(broken_bytes_are_malformed),
         cmocka_unit_test(a_message_beyond_the_limit_is_oversize),
+        cmocka_unit_test(more_headers_than_the_limit_are_oversize),
+        cmocka_unit_test(a_body_costs_nothing),
         cmocka_unit_test(other_fields_are_stepped_over),
         cmocka_unit_test(a_small_arena_is_oversize_and_nothing_else),
     };

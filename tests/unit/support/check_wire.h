@@ -21,8 +21,22 @@ struct check_wire {
     struct str host;
     const struct str (*headers)[2];
     size_t header_count;
-    bool has_raw_headers; /* encode_raw_headers: a HeaderMap with raw values */
+    bool has_raw_headers;              /* encode_raw_headers: a HeaderMap with raw values */
+    const struct str (*extensions)[2]; /* context_extensions */
+    size_t extension_count;
 };
+
+static inline void check_wire_put_extensions(struct pbwriter *writer,
+                                             const struct check_wire *check)
+{
+    for (size_t i = check->extension_count; i > 0; i--) {
+        size_t entry = pb_open(writer);
+
+        pb_put_bytes(writer, 2, check->extensions[i - 1][1]);
+        pb_put_bytes(writer, 1, check->extensions[i - 1][0]);
+        pb_close(writer, 10, entry);
+    }
+}
 
 static inline void check_wire_put_peer(struct pbwriter *writer, unsigned number,
                                        const char *address, unsigned port)
@@ -97,6 +111,7 @@ static inline struct str check_wire_write(const struct check_wire *check, char *
 
     pb_init(&writer, buffer, size);
     attributes = pb_open(&writer);
+    check_wire_put_extensions(&writer, check);
     if (check->has_http)
         check_wire_put_http(&writer, check);
     check_wire_put_peer(&writer, 2, check->destination, check->destination_port);
