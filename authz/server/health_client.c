@@ -5,14 +5,19 @@
 #include <grpc/byte_buffer.h>
 #include <grpc/byte_buffer_reader.h>
 #include <grpc/grpc.h>
+#include <grpc/grpc_posix.h>
 #include <grpc/grpc_security.h>
 #include <grpc/support/time.h>
 #include <stdint.h>
 #include <stdio.h>
 
+#include "addr.h"
+#include "beat.h"
 #include "cleanup.h"
+#include "credentials.h"
 #include "health.pb-c.h"
 #include "listener.h"
+#include "tunnel.h"
 
 typedef Grpc__Health__V1__HealthCheckRequest health_request;
 typedef Grpc__Health__V1__HealthCheckResponse health_response;
@@ -80,13 +85,15 @@ struct inquiry {
     grpc_slice details;
 };
 
-static grpc_channel *open_channel(const char *target)
+/* On `fd`, which it takes over, unless that is -1. */
+static grpc_channel *open_channel(const char *target, int fd)
 {
     static char no_proxy[] = GRPC_ARG_ENABLE_HTTP_PROXY;
     grpc_arg direct = {.type = GRPC_ARG_INTEGER, .key = no_proxy, .value.integer = 0};
     const grpc_channel_args args = {.num_args = 1, .args = &direct};
     grpc_channel_credentials *credentials = grpc_insecure_credentials_create();
-    grpc_channel *channel = grpc_channel_create(target, credentials, &args);
+    grpc_channel *channel = fd < 0 ? grpc_channel_create(target, credentials, &args)
+                                   : grpc_channel_create_from_fd(target, fd, credentials, &args);
 
     grpc_channel_credentials_release(credentials);
     return channel;
@@ -134,10 +141,10 @@ static void run_call(struct inquiry *inquiry, gpr_timespec deadline)
     (void)grpc_completion_queue_next(inquiry->queue, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
 }
 
-static void inquiry_open(struct inquiry *inquiry, const char *target)
+static void inquiry_open(struct inquiry *inquiry, const char *target, int fd)
 {
     *inquiry = (struct inquiry){
-        .channel = open_channel(target),
+        .channel = open_channel(target, fd),
         .queue = grpc_completion_queue_create_for_next(NULL),
         .details = grpc_empty_slice(),
         .status = GRPC_STATUS_UNKNOWN,
@@ -207,35 +214,70 @@ static bool judge(const struct inquiry *inquiry, unsigned timeout_ms, char why[H
     }
 }
 
-static int ask(const struct health_question *question, const char *target, bool *ret_is_serving,
-               char ret_why[HEALTH_WHY_MAX])
+static gpr_timespec deadline_of(const struct health_question *question)
 {
-    const gpr_timespec timeout = gpr_time_from_millis(question->timeout_ms, GPR_TIMESPAN);
+    return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                        gpr_time_from_millis(question->timeout_ms, GPR_TIMESPAN));
+}
+
+static int ask(const struct health_question *question, const char *target, int fd,
+               gpr_timespec deadline, bool *ret_is_serving, char ret_why[HEALTH_WHY_MAX])
+{
     CLEANUP(inquiry_close) struct inquiry inquiry;
 
-    inquiry_open(&inquiry, target);
+    inquiry_open(&inquiry, target, fd);
     inquiry.request = pack_request(question->service);
     if (!inquiry.request)
         return -ENOMEM;
-    run_call(&inquiry, gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), timeout));
+    run_call(&inquiry, deadline);
     *ret_is_serving = judge(&inquiry, question->timeout_ms, ret_why);
     return 0;
+}
+
+static int ask_plainly(const struct health_question *question, bool *ret_is_serving,
+                       char ret_why[HEALTH_WHY_MAX])
+{
+    CLEANUP(freep) char *target = target_of(str_from(question->address));
+
+    if (!target)
+        return -ENOMEM;
+    return ask(question, target, -1, deadline_of(question), ret_is_serving, ret_why);
+}
+
+/* gRPC talks into a tunnel. */
+static int ask_through_tls(const struct health_question *question, bool *ret_is_serving,
+                           char ret_why[HEALTH_WHY_MAX], struct diag *diag)
+{
+    CLEANUP(credentials_freep) struct credentials *credentials = NULL;
+    CLEANUP(tunnel_closep) struct tunnel *tunnel = NULL;
+    const gpr_timespec deadline = deadline_of(question);
+    const struct str address = str_from(question->address);
+    struct endpoint server;
+    int r = credentials_read(question->tls, &credentials, diag);
+
+    if (r < 0)
+        return r;
+    (void)endpoint_parse((struct str){address.ptr, address.len - STR(",tls").len}, &server);
+    r = tunnel_open(&server, credentials, question->timeout_ms, &tunnel, ret_why);
+    *ret_is_serving = false;
+    if (r == -ECONNREFUSED)
+        return 0;
+    if (r < 0)
+        return r;
+    return ask(question, "synauthz", tunnel_take_fd(tunnel), deadline, ret_is_serving, ret_why);
 }
 
 int health_client_ask(const struct health_question *question, bool *ret_is_serving,
                       char ret_why[HEALTH_WHY_MAX], struct diag *diag)
 {
-    struct str address = str_from(question->address);
-    CLEANUP(freep) char *target = NULL;
+    const struct str address = str_from(question->address);
     int r = health_address_check(address, diag);
 
     if (r < 0)
         return r;
-    target = target_of(address);
-    if (!target)
-        return diag_set(diag, -ENOMEM, "out of memory");
     grpc_init();
-    r = ask(question, target, ret_is_serving, ret_why);
+    r = listener_spec_is_tls(address) ? ask_through_tls(question, ret_is_serving, ret_why, diag)
+                                      : ask_plainly(question, ret_is_serving, ret_why);
     grpc_shutdown_blocking();
-    return r < 0 ? diag_set(diag, r, "out of memory") : 0;
+    return r < 0 ? diag_set(diag, r, "cannot ask: %s", strerror(-r)) : 0;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Asks a running server grpc.health.v1.Health/Check, once.
  *
- * No name is looked up and no file is read, so it works where there is nothing but the program. */
+ * No name is looked up, and no file is read but those of TLS, so it works where there is nothing
+ * but the program. */
 #ifndef HEALTH_CLIENT_H
 #define HEALTH_CLIENT_H
 
@@ -10,8 +11,12 @@
 #include "diag.h"
 #include "str.h"
 
+struct credential_files;
+
 struct health_question {
-    const char *address; /* unix:/path, unix:@name, IP:PORT or [IP6]:PORT */
+    const char *address; /* unix:/path, unix:@name, IP:PORT or [IP6]:PORT, the latter with ,tls */
+    /* For an address with `,tls`: whom to trust, what to show; role TLS_CLIENT. */
+    const struct credential_files *tls;
     const char *service; /* "": the server as a whole */
     unsigned timeout_ms; /* for all of it, the connection included */
 };

@@ -13,7 +13,7 @@
 #include "cleanup.h"
 #include "oplog.h"
 
-enum { LOG_EVERY_MS = 1000, FLUSH_MS = 1000 };
+enum { LOG_EVERY_MS = 1000, PATIENCE_MS = 500, FLUSH_MS = 1000 };
 
 struct tls_front {
     struct tls_front_config config;
@@ -117,15 +117,20 @@ int tls_front_start(const struct tls_front_config *config, struct tls_front **re
 
 void tls_front_add(struct tls_front *front, int fd)
 {
-    relay_add(front->relays[front->next], fd,
-              certificates_begin_session(front->config.certificates, fd));
+    (void)relay_add(front->relays[front->next], fd,
+                    certificates_begin_session(front->config.certificates, fd));
     front->next = (front->next + 1) % front->count;
 }
 
 void tls_front_close_door(struct tls_front *front)
 {
-    for (unsigned i = 0; front && i < front->count; i++)
-        relay_close_door(front->relays[i]);
+    const uint64_t end_ms = beat_clock_ms() + PATIENCE_MS;
+
+    for (unsigned i = 0; front && i < front->count; i++) {
+        const uint64_t now_ms = beat_clock_ms();
+
+        relay_close_door(front->relays[i], now_ms < end_ms ? (unsigned)(end_ms - now_ms) : 0);
+    }
 }
 
 /* --- what can be seen of it ------------------------------------------------------------------- */

@@ -25,7 +25,8 @@ int tls_front_start(const struct tls_front_config *config, struct tls_front **re
 /* Takes over a connected, non-blocking TCP socket.  By one thread. */
 void tls_front_add(struct tls_front *front, int fd);
 
-/* From its return on no connection is handed over; NULL is fine, as for all that follow. */
+/* Lets handshakes come to their end for half a second; from its return on no connection is handed
+ * over.  NULL is fine, as for all that follow. */
 void tls_front_close_door(struct tls_front *front);
 
 /* When gRPC has closed its ends: see relay_stop(). */

@@ -153,13 +153,21 @@ static void finish(struct conduit *conduit)
 
 /* --- from gRPC to the client ------------------------------------------------------------------ */
 
-/* gRPC has closed its end.  What it said before is still to be sent. */
+/* gRPC has let go of its end.  What it said before is still to be sent, but not for ever: a client
+ * that does not read is why connections are cut. */
+static void cut_inner(struct conduit *conduit)
+{
+    conduit->is_cut = true;
+    conduit->deadline_ms = beat_clock_ms() + FLUSH_MS;
+}
+
 static void end_inner(struct conduit *conduit)
 {
     conduit->inner_ended = conduit->outer_ended = true;
     conduit->has_more = false;
     drop(&conduit->to_inner);
-    conduit->deadline_ms = beat_clock_ms() + FLUSH_MS;
+    if (!conduit->is_cut)
+        cut_inner(conduit);
 }
 
 /* Returns false when the client takes no more for now, or for ever. */
@@ -279,8 +287,11 @@ static void pump_in(struct conduit *conduit, char *scratch)
     conduit->has_more = true;
 }
 
-void conduit_turn(struct conduit *conduit, const struct conduit_end *end, char *scratch)
+void conduit_turn(struct conduit *conduit, const struct conduit_end *end, uint32_t events,
+                  char *scratch)
 {
+    if (end == &conduit->inner && events & (EPOLLHUP | EPOLLRDHUP | EPOLLERR) && !conduit->is_cut)
+        cut_inner(conduit);
     if (end == &conduit->outer || conduit->has_more || !is_empty(&conduit->to_inner))
         pump_in(conduit, scratch);
     if (conduit->state != CONDUIT_CLOSED &&
@@ -302,10 +313,11 @@ static uint32_t wanted_outer(const struct conduit *conduit)
     return events;
 }
 
-/* A conduit that has more to read waits for nothing: its inner socket can be written to. */
+/* A conduit that has more to read waits for nothing: its inner socket can be written to.  That the
+ * connection was cut has to be seen also while nothing is read. */
 static uint32_t wanted_inner(const struct conduit *conduit)
 {
-    uint32_t events = 0;
+    uint32_t events = conduit->is_cut ? 0 : EPOLLRDHUP;
 
     if (conduit->has_more || !is_empty(&conduit->to_inner))
         events |= EPOLLOUT;

@@ -46,6 +46,7 @@ struct conduit {
     struct conduit_rest to_outer, to_inner;
     bool outer_ended, inner_ended;   /* nothing more comes from there */
     bool wants_write;                /* the library has something of its own to send */
+    bool is_cut;                     /* gRPC has let go of it; what it said may still be unread */
     bool has_more;                   /* its turn ended before it had read all there is */
     uint64_t deadline_ms;            /* beat_clock_ms() then, when it is closed; 0: none */
     struct conduit *next, *previous; /* for the owner's list */
@@ -62,10 +63,11 @@ int conduit_shake(struct conduit *conduit);
 /* Now RELAYING, with `inner`, which it takes over. */
 void conduit_connect(struct conduit *conduit, int inner);
 
-/* Moves what can be moved, `end` being whose event it was.  `scratch` has CONDUIT_SCRATCH bytes and
+/* Moves what can be moved; `events` are epoll's for `end`.  `scratch` has CONDUIT_SCRATCH bytes and
  * is the thread's. */
 enum { CONDUIT_SCRATCH = 16384 };
-void conduit_turn(struct conduit *conduit, const struct conduit_end *end, char *scratch);
+void conduit_turn(struct conduit *conduit, const struct conduit_end *end, uint32_t events,
+                  char *scratch);
 
 /* Tells epoll what the conduit waits for; after each of the above.  Closes it when that fails. */
 void conduit_watch(struct conduit *conduit);

@@ -337,25 +337,37 @@ void credentials_end_session(struct ssl_st *session)
     free(notes);
 }
 
-static const char *reason_of_library(void)
+/* What the library says when the peer does something usual, in our words. */
+static const char *usual_reason(int reason)
 {
-    unsigned long error = ERR_peek_error();
-    const char *reason = ERR_reason_error_string(error);
+    switch (reason) {
+    case SSL_R_HTTP_REQUEST:
+    case SSL_R_HTTPS_PROXY_REQUEST:
+    case SSL_R_WRONG_VERSION_NUMBER:
+        return "it does not speak TLS";
+    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+        return "it has shown no certificate";
+    case SSL_R_NO_APPLICATION_PROTOCOL:
+        return "it does not speak HTTP/2 (ALPN h2)";
+    case SSL_R_UNEXPECTED_EOF_WHILE_READING:
+        return "it closed the connection";
+    default:
+        return NULL;
+    }
+}
 
-    if (ERR_GET_LIB(error) == ERR_LIB_SSL)
-        switch (ERR_GET_REASON(error)) {
-        case SSL_R_HTTP_REQUEST:
-        case SSL_R_HTTPS_PROXY_REQUEST:
-        case SSL_R_WRONG_VERSION_NUMBER:
-            return "it does not speak TLS";
-        case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
-            return "it has shown no certificate";
-        case SSL_R_NO_APPLICATION_PROTOCOL:
-            return "it does not speak HTTP/2 (ALPN h2)";
-        default:
-            break;
-        }
-    return reason ? reason : "it closed the connection";
+static void explain_error(unsigned long error, char ret_why[HANDSHAKE_WHY_MAX])
+{
+    const int reason = ERR_GET_LIB(error) == ERR_LIB_SSL ? ERR_GET_REASON(error) : 0;
+    const char *usual = usual_reason(reason), *theirs = ERR_reason_error_string(error);
+
+    if (reason >= SSL_AD_REASON_OFFSET)
+        (void)snprintf(ret_why, HANDSHAKE_WHY_MAX, "it says `%s`",
+                       SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET));
+    else if (usual || theirs)
+        (void)snprintf(ret_why, HANDSHAKE_WHY_MAX, "%s", usual ? usual : theirs);
+    else
+        (void)snprintf(ret_why, HANDSHAKE_WHY_MAX, "it closed the connection");
 }
 
 void credentials_explain(struct ssl_st *session, char ret_why[HANDSHAKE_WHY_MAX])
@@ -369,7 +381,7 @@ void credentials_explain(struct ssl_st *session, char ret_why[HANDSHAKE_WHY_MAX]
         (void)snprintf(ret_why, HANDSHAKE_WHY_MAX, "its certificate: %s",
                        X509_verify_cert_error_string(verdict));
     else
-        (void)snprintf(ret_why, HANDSHAKE_WHY_MAX, "%s", reason_of_library());
+        explain_error(ERR_peek_error(), ret_why);
     ERR_clear_error();
 }
 

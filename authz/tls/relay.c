@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "beat.h"
 #include "cleanup.h"
@@ -22,7 +23,7 @@ struct relay {
     pthread_t thread;
     struct beat beat;
     atomic_bool is_ending;
-    atomic_uint_fast64_t accepted, refused, open;
+    atomic_uint_fast64_t added, accepted, refused, open;
     atomic_uint_fast64_t last_ms; /* when it ends at the latest: beat_clock_ms() */
 
     pthread_mutex_t lock; /* of the next two; held while a connection is handed over */
@@ -141,7 +142,7 @@ static void shake(struct relay *relay, struct conduit *conduit)
 
 /* --- the loop --------------------------------------------------------------------------------- */
 
-static void attend(struct relay *relay, struct conduit_end *end)
+static void attend(struct relay *relay, struct conduit_end *end, uint32_t events)
 {
     struct conduit *conduit = end->conduit;
 
@@ -150,7 +151,7 @@ static void attend(struct relay *relay, struct conduit_end *end)
     if (conduit->state == CONDUIT_SHAKING)
         shake(relay, conduit);
     else
-        conduit_turn(conduit, end, relay->scratch);
+        conduit_turn(conduit, end, events, relay->scratch);
     conduit_watch(conduit);
     if (conduit->state == CONDUIT_CLOSED)
         bury(relay, conduit);
@@ -170,7 +171,7 @@ static void take_in(struct relay *relay)
         struct conduit *next = conduit->next;
 
         link_in(relay, conduit);
-        attend(relay, &conduit->outer);
+        attend(relay, &conduit->outer, 0);
         conduit = next;
     }
 }
@@ -200,7 +201,7 @@ static void sweep(struct relay *relay)
     }
 }
 
-/* While it ends, handshakes are of no use any more. */
+/* While it ends, handshakes are of no more use. */
 static void drop_handshakes(struct relay *relay)
 {
     struct conduit *next;
@@ -230,7 +231,7 @@ static void turn(struct relay *relay, int timeout_ms)
     beat_now(&relay->beat);
     for (int i = 0; i < count; i++)
         if (events[i].data.ptr)
-            attend(relay, events[i].data.ptr);
+            attend(relay, events[i].data.ptr, events[i].events);
         else
             take_in(relay);
     sweep(relay);
@@ -302,7 +303,7 @@ int relay_start(const struct relay_config *config, struct relay **ret_relay)
     return 0;
 }
 
-void relay_add(struct relay *relay, int outer, struct ssl_st *session)
+int relay_add(struct relay *relay, int outer, struct ssl_st *session)
 {
     struct conduit *conduit = session ? conduit_new(relay->epoll, outer, session,
                                                     beat_clock_ms() + relay->config.handshake_ms)
@@ -311,18 +312,28 @@ void relay_add(struct relay *relay, int outer, struct ssl_st *session)
     if (!conduit) {
         credentials_end_session(session);
         closep(&outer);
-        return;
+        return -ENOMEM;
     }
+    atomic_fetch_add(&relay->added, 1);
     atomic_fetch_add(&relay->open, 1);
     (void)pthread_mutex_lock(&relay->lock);
     conduit->next = relay->incoming;
     relay->incoming = conduit;
     (void)pthread_mutex_unlock(&relay->lock);
     (void)eventfd_write(relay->wake, 1);
+    return 0;
 }
 
-void relay_close_door(struct relay *relay)
+static bool has_handshakes(struct relay *relay)
 {
+    return atomic_load(&relay->added) >
+           atomic_load(&relay->accepted) + atomic_load(&relay->refused);
+}
+
+void relay_close_door(struct relay *relay, unsigned patience_ms)
+{
+    for (unsigned waited = 0; waited < patience_ms && has_handshakes(relay); waited++)
+        (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     (void)pthread_mutex_lock(&relay->lock);
     relay->door_is_closed = true;
     (void)pthread_mutex_unlock(&relay->lock);
@@ -334,7 +345,7 @@ void relay_stop(struct relay **slot, unsigned flush_ms)
 
     if (!relay)
         return;
-    relay_close_door(relay);
+    relay_close_door(relay, 0);
     atomic_store(&relay->last_ms, beat_clock_ms() + flush_ms);
     atomic_store(&relay->is_ending, true);
     (void)eventfd_write(relay->wake, 1);

@@ -35,11 +35,12 @@ struct relay_counts {
 int relay_start(const struct relay_config *config, struct relay **ret_relay);
 
 /* Takes over a connected, non-blocking socket and the session on it (credentials.h); any thread.
- * Without memory, and after relay_close_door(), it is closed. */
-void relay_add(struct relay *relay, int outer, struct ssl_st *session);
+ * Returns 0; or -ENOMEM, also for a session of NULL, and the socket is closed. */
+int relay_add(struct relay *relay, int outer, struct ssl_st *session);
 
-/* From its return on nothing is handed over any more; connections that are there go on. */
-void relay_close_door(struct relay *relay);
+/* Waits until the handshakes that have begun are over, for about `patience_ms`.  From its return on
+ * nothing is handed over any more; connections that are there go on. */
+void relay_close_door(struct relay *relay, unsigned patience_ms);
 
 /* Waits until the connections have ended, as they do when their inner ends are closed, for about
  * `flush_ms`; closes what is left, ends and joins the thread.  NULL is fine. */
