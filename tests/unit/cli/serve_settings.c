@@ -234,6 +234,9 @@ static void what_takes_a_restart_is_named(void **state)
     } ROWS[] = {
         {BEGIN "  policy: /p\n  listen: unix:/a\n", ""},
         {BEGIN "  policy: /other\n  log: /l\n  listen: unix:/a\n", ""},
+        {BEGIN "  policy: /p\n  listen: [unix:/a, \"127.0.0.1:1,tls\"]\n  tls-cert: /c\n"
+               "  tls-key: /k\n  tls-client-ca: /a\n  tls-client-san: [a.test, b.test]\n",
+         "--listen"}, /* certificates follow by themselves */
         {BEGIN "  policy: /p\n  listen: [unix:/a, unix:/b]\n  threads: 2\n", "--listen, --threads"},
         {BEGIN "  policy: /p\n  listen: unix:/a\n  on-fault: policy\n  require-capture: true\n",
          "--require-capture, --on-fault"},
