@@ -200,10 +200,11 @@ class Program:
 
 
 class Reply:
-    """A response; `received` is what the upstream says it got: [(name, value)], None when it was not reached."""
+    """A response, each of its header lines in `lines`; `received` is what the upstream says it got: [(name, value)],
+    None when it was not reached."""
 
-    def __init__(self, status, headers, body):
-        self.status, self.headers, self.body = status, headers, body
+    def __init__(self, status, headers, body, header_lines=()):
+        self.status, self.headers, self.body, self.lines = status, headers, body, header_lines
         lines = body.splitlines()
         self.received = None
         if status == 200 and lines and re.match(r"[A-Z]+ /", lines[0]):
@@ -246,7 +247,8 @@ class Connection:
         body = response.read().decode("utf-8", "replace")
         if response.will_close:
             raise LabError("the connection was not kept")
-        return Reply(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
+        lines = [(name.lower(), value) for name, value in response.getheaders()]
+        return Reply(response.status, dict(lines), body, lines)
 
     def close(self, reset=False):
         if reset:

@@ -39,7 +39,6 @@ void serve_done(struct serve *serve)
     closep(&serve->signal_fd);
     closep(&serve->console_fd);
     serve_orders_done(&serve->orders);
-    serve_metrics_done(&serve->metrics);
 }
 
 /* --- with privileges -------------------------------------------------------------------------- */
@@ -301,21 +300,10 @@ static int answer(struct serve *serve, struct diag *diag)
         .store = serve->store,
         .source = serve->source,
         .on_fault = (enum on_fault)serve->orders.options.on_fault,
-        .limits = {.connections = (unsigned)serve->orders.options.max_connections,
-                   .streams = (unsigned)serve->orders.options.max_streams,
-                   .request_bytes = (size_t)serve->orders.options.max_request_bytes,
-                   .connection_age_ms = (unsigned)serve->orders.options.max_connection_age_ms},
+        .fault_status = (unsigned)serve->orders.options.error_response,
     };
 
     return server_start(&config, &serve->server, diag);
-}
-
-void serve_show_settings(struct serve *serve, const struct serve_orders *wanted)
-{
-    const struct settings_view running_view = serve_orders_view(&serve->orders, serve->given);
-    const struct settings_view wanted_view = serve_orders_view(wanted, serve->given);
-
-    config_page_update(&serve->metrics.config, &running_view, &wanted_view);
 }
 
 static int answer_admin(struct serve *serve, struct diag *diag)
@@ -325,8 +313,6 @@ static int answer_admin(struct serve *serve, struct diag *diag)
     serve->metrics.server = serve->server;
     serve->metrics.store = serve->store;
     serve->metrics.certificates = serve->certificates;
-    serve->metrics.orders = &serve->orders;
-    serve_show_settings(serve, &serve->orders);
     if (serve->admin_listener.fd < 0)
         return 0;
     return admin_start(take_fd(&serve->admin_listener.fd), &pages, &serve->admin, diag);

@@ -176,6 +176,26 @@ static int read_remove(struct draft *draft, const struct node *sequence)
     return r;
 }
 
+/* Read when all effects are, see draft_read_query(). */
+static int read_escape(struct draft *draft, const struct node *node)
+{
+    (void)draft;
+    (void)node;
+    return 0;
+}
+
+static int underscore_values(struct draft *draft, const struct node *node)
+{
+    static const char *const WORDS[] = {"percent", "underscore"};
+    struct effects *effects = effects_of(draft);
+    size_t escape = 0;
+    int r = draft_read_word(draft, node, WORDS, COUNT_OF(WORDS), &escape);
+
+    for (size_t i = 0; r == 0 && i < effects->count; i++)
+        effects->items[i].is_underscored = escape == 1;
+    return r;
+}
+
 /* --- the blocks */
 
 /* Enough for what `node` can hold, also when it is not what it should be. */
@@ -215,8 +235,8 @@ static const struct draft_key CHANGES[] = {
     {"set", read_set, false}, {"append", read_append, false}, {"remove", read_remove, false}};
 static const struct draft_key ADDITIONS[] = {{"set", read_set, false},
                                              {"append", read_append, false}};
-static const struct draft_key PARAMETERS[] = {{"set", read_set, false},
-                                              {"remove", read_remove, false}};
+static const struct draft_key PARAMETERS[] = {
+    {"set", read_set, false}, {"remove", read_remove, false}, {"escape", read_escape, false}};
 
 int draft_read_request_headers(struct draft *draft, const struct node *node)
 {
@@ -241,8 +261,11 @@ int draft_read_query(struct draft *draft, const struct node *node)
     static const struct block BLOCK = {TARGET_QUERY, "\"query\"",
                                        "a mapping with \"set\" and \"remove\"", PARAMETERS,
                                        COUNT_OF(PARAMETERS)};
+    const struct node *escape;
+    int r = read_block(draft, node, &BLOCK);
 
-    return read_block(draft, node, &BLOCK);
+    escape = r == 0 ? node_find(node, STR("escape")) : NULL;
+    return escape ? underscore_values(draft, escape) : r;
 }
 
 /* --- metadata */

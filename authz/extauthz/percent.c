@@ -11,7 +11,7 @@ static bool is_kept(char c, enum percent_kept kept)
         return true;
     if (!c)
         return false;
-    return strchr(kept == PERCENT_KEEP_URI ? "-._~:/?#[]@!$&'()*+,;=%" : "-._~", c);
+    return strchr(kept == PERCENT_KEEP_URI ? "-._~:/?#[]@!$&'()*+,;=%" : "*-._", c);
 }
 
 size_t percent_encoded_length(struct str text, enum percent_kept kept)
@@ -38,6 +38,12 @@ void percent_encode(struct str text, enum percent_kept kept, char *buffer)
         *buffer++ = HEX[byte >> 4];
         *buffer++ = HEX[byte & 0xf];
     }
+}
+
+void percent_replace(struct str text, enum percent_kept kept, char *buffer)
+{
+    for (size_t i = 0; i < text.len; i++)
+        buffer[i] = is_kept(text.ptr[i], kept) ? text.ptr[i] : '_';
 }
 
 /* -1: no hex digit. */

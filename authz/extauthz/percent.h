@@ -7,14 +7,17 @@
 
 /* What stays as it is. */
 enum percent_kept {
-    PERCENT_KEEP_UNRESERVED = 0, /* letters, digits and -._~: a value inside a query */
-    PERCENT_KEEP_URI,            /* also reserved characters and '%': a text that is a URI */
+    PERCENT_KEEP_FORM = 0, /* letters, digits and *-._: a value inside a query, as in a form */
+    PERCENT_KEEP_URI,      /* also reserved characters and '%': a text that is a URI */
 };
 
 size_t percent_encoded_length(struct str text, enum percent_kept kept);
 
 /* `buffer` has that many bytes. */
 void percent_encode(struct str text, enum percent_kept kept, char *buffer);
+
+/* For a place that takes no escapes either: such bytes become '_'.  `buffer` has text.len bytes. */
+void percent_replace(struct str text, enum percent_kept kept, char *buffer);
 
 /* What a key of a query says, with '+' as a blank: as applications read it.  Returns its length, or
  * SIZE_MAX when it is longer than `size`.  A '%' without two hex digits stays. */

@@ -93,5 +93,7 @@ void reply_put_query(struct reply *reply)
     put_removals(&query);
     for (size_t i = query.slots->count; i > 0; i--)
         if (query.values[i - 1].ptr)
-            response_put_parameter(&reply->writer, query.slots->names[i - 1], query.values[i - 1]);
+            response_put_parameter(
+                &reply->writer, query.slots->names[i - 1], query.values[i - 1],
+                reply->decision->mutations[TARGET_QUERY][i - 1].effect->is_underscored);
 }

@@ -93,16 +93,27 @@ void response_put_header(struct pbwriter *writer, uint32_t number, struct str na
     pb_close(writer, number, option);
 }
 
-void response_put_parameter(struct pbwriter *writer, struct str name, struct str value)
+static void put_parameter_value(struct pbwriter *writer, struct str value, bool is_underscored)
 {
-    size_t parameter = pb_open(writer), mark = parameter;
-    char *room = pb_reserve(writer, percent_encoded_length(value, PERCENT_KEEP_UNRESERVED));
+    size_t mark = pb_open(writer);
+    char *room = pb_reserve(
+        writer, is_underscored ? value.len : percent_encoded_length(value, PERCENT_KEEP_FORM));
 
-    if (room)
-        percent_encode(value, PERCENT_KEEP_UNRESERVED, room);
+    if (room && is_underscored)
+        percent_replace(value, PERCENT_KEEP_FORM, room);
+    else if (room)
+        percent_encode(value, PERCENT_KEEP_FORM, room);
     pb_close(writer, PARAMETER_VALUE, mark);
+}
+
+void response_put_parameter(struct pbwriter *writer, struct str name, struct str value,
+                            bool is_underscored)
+{
+    size_t mark = pb_open(writer);
+
+    put_parameter_value(writer, value, is_underscored);
     pb_put_text(writer, PARAMETER_KEY, name);
-    pb_close(writer, OK_QUERY_TO_SET, parameter);
+    pb_close(writer, OK_QUERY_TO_SET, mark);
 }
 
 /* The rest of an entry, whose Value has been written since `mark`. */

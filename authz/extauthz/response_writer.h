@@ -57,8 +57,10 @@ void response_put_header(struct pbwriter *writer, uint32_t number, struct str na
                          struct str value, bool append);
 
 /* A QueryParameter to be set; the value is percent-encoded, since Envoy writes it into the path as
- * it is. */
-void response_put_parameter(struct pbwriter *writer, struct str name, struct str value);
+ * it is.  An Envoy that is told to validate mutations (as of 1.40) takes no percent sign either,
+ * and answers 500: for that one bytes that need an escape can be made underscores. */
+void response_put_parameter(struct pbwriter *writer, struct str name, struct str value,
+                            bool is_underscored);
 
 /* One entry of a Struct.  Between pb_open() and response_close_struct() further entries make a
  * nested one. */

@@ -61,6 +61,7 @@ struct effect {
     uint32_t slot; /* the number of its name in policy.slots[target] */
     uint32_t
         read_slot; /* EFFECT_APPEND to a request header: the client's copy in subject.headers */
+    bool is_underscored;             /* of a parameter: what would need an escape becomes '_' */
     struct template *value;          /* NULL: `members` instead, or a removal */
     struct metadata_member *members; /* of nested metadata; the rule's own */
     size_t member_count;

@@ -35,6 +35,8 @@ int check_rpc_init(struct check_rpc *rpc, const struct check_rpc_config *config)
                    config->limits.headers_max ? config->limits.headers_max : REQUEST_HEADERS_MAX},
     };
     write_hex(rpc->decision_id, prefix);
+    if (config->fault_status)
+        rpc->fault_length = reply_fault(config->fault_status, rpc->fault_bytes).len;
     return 0;
 }
 
@@ -63,13 +65,17 @@ static enum check_outcome count(struct check_rpc *rpc, enum check_outcome outcom
     return outcome;
 }
 
+static enum check_outcome fault(struct check_rpc *rpc, struct str *ret_reply)
+{
+    *ret_reply = (struct str){rpc->fault_length ? rpc->fault_bytes : NULL, rpc->fault_length};
+    return count(rpc, CHECK_FAULT);
+}
+
 static enum check_outcome count_decision(struct check_rpc *rpc, const struct decision *decision)
 {
     enum check_outcome outcome = decision->verdict == VERDICT_ALLOW ? CHECK_ALLOWED : CHECK_DENIED;
 
     check_tally_count(&rpc->tally.checks[outcome][decision->reason]);
-    if (decision->would_be != decision->verdict)
-        check_tally_count(&rpc->tally.shadowed[outcome][decision->reason]);
     return outcome;
 }
 
@@ -103,7 +109,7 @@ static enum check_outcome answer_request(struct check_rpc *rpc, const struct pol
         return refuse_size(rpc, policy, decision_id, ret_reply);
     default:
         count_lookup(rpc, &request->subject);
-        return count(rpc, CHECK_FAULT);
+        return fault(rpc, ret_reply);
     }
     count_lookup(rpc, &request->subject);
     reply = reply_build(policy, request, &decision, decision_id, &rpc->arena);
@@ -121,7 +127,7 @@ enum check_outcome check_rpc_answer(struct check_rpc *rpc, const struct request_
     struct request request;
 
     if (!policy)
-        return count(rpc, CHECK_FAULT);
+        return fault(rpc, ret_reply);
     limited.limits = rpc->limits;
     switch (request_decode(&limited, policy, &rpc->arena, &request)) {
     case REQUEST_OK:
@@ -138,5 +144,5 @@ enum check_outcome check_rpc_refuse_size(struct check_rpc *rpc, struct str *ret_
     const struct policy *policy = policy_reader_get(&rpc->reader, rpc->store);
 
     return policy ? refuse_size(rpc, policy, next_decision_id(rpc), ret_reply)
-                  : count(rpc, CHECK_FAULT);
+                  : fault(rpc, ret_reply);
 }

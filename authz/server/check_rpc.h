@@ -13,8 +13,8 @@
 #include "reply.h"
 #include "request.h"
 
-/* Holds a request that came in pieces, without its body, its repeated headers joined, and a reply.
- * What does not fit is oversize.  Pages are touched only when they are used. */
+/* Holds the largest request once, when it came in pieces, its repeated headers joined, and a reply.
+ * Pages are touched only when they are used. */
 enum { CHECK_ARENA_BYTES = 4 << 20 };
 
 enum { DECISION_ID_PREFIX = 16, DECISION_ID_LENGTH = 32 };
@@ -24,18 +24,21 @@ struct check_rpc {
     struct policy_store *store;      /* borrowed */
     const struct syn_source *source; /* borrowed */
     enum on_fault on_fault;
+    size_t fault_length; /* of the reply to a fault of ours, in `fault_bytes`; 0: a gRPC error */
     struct request_limits limits;
     struct policy_reader reader;
     struct check_tally tally; /* written by this thread alone */
     uint64_t calls;
     char decision_id[DECISION_ID_LENGTH]; /* random for this thread, then the number of the call */
-    char oversize[REPLY_OVERSIZE_MAX];    /* the reply to a request beyond our limits */
+    char fault_bytes[REPLY_FAULT_MAX];
+    char oversize[REPLY_OVERSIZE_MAX]; /* the reply to a request beyond our limits */
 };
 
 struct check_rpc_config {
     struct policy_store *store;
     const struct syn_source *source;
     enum on_fault on_fault;
+    unsigned fault_status; /* HTTP status of an error_response for our faults; 0: a gRPC error */
     struct request_limits limits; /* a member that is 0: its default */
     size_t arena_bytes;
 };
@@ -48,7 +51,8 @@ void check_rpc_done(struct check_rpc *rpc);
 void check_rpc_begin(struct check_rpc *rpc);
 
 /* The message may lie in the arena; the limits are our own, those of `wire` are not read.
- * `ret_reply` is set for outcomes with a reply, valid until check_rpc_begin(). */
+ * `ret_reply` is set for outcomes with a reply, which a fault has where `fault_status` is given;
+ * valid until check_rpc_begin(). */
 enum check_outcome check_rpc_answer(struct check_rpc *rpc, const struct request_wire *wire,
                                     struct str *ret_reply);
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent_metrics.h"
 
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -178,10 +177,9 @@ static void reloads_are_counted(void **state)
 
     (void)state;
     bench_init(&bench);
-    reload_log_note(&agent_metrics_config_page(bench.metrics)->reloads, 0, NULL);
-    reload_log_note(&agent_metrics_config_page(bench.metrics)->reloads, -EINVAL,
-                    &(struct diag){.text = "wrong"});
-    reload_log_note(&agent_metrics_config_page(bench.metrics)->reloads, 0, NULL);
+    agent_metrics_count_reload(bench.metrics, true);
+    agent_metrics_count_reload(bench.metrics, false);
+    agent_metrics_count_reload(bench.metrics, true);
     text = page_of(&bench);
     assert_non_null(strstr(text, "synauthz_config_reloads_total{result=\"ok\"} 2\n"));
     assert_non_null(strstr(text, "synauthz_config_reloads_total{result=\"failed\"} 1\n"));
