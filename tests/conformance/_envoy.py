@@ -44,6 +44,11 @@ def typed(name, kind, **config):
 ROUTER = typed("envoy.filters.http.router", "filters.http.router.v3.Router")
 
 
+def per_route(**config):
+    """What a route says of the HTTP filter: the value of typed_per_filter_config[HTTP_AUTHZ]."""
+    return {"@type": API + "filters.http.ext_authz.v3.ExtAuthzPerRoute", **config}
+
+
 def grpc_service(listener, cluster, deadline=DEADLINE):
     return {
         "envoy_grpc": {"cluster_name": cluster, "authority": "authz"},

@@ -2,6 +2,7 @@
 """All that runs for one version of Envoy: capture, synauthz, the tap in front of it, the upstream, and Envoy."""
 
 import os
+import re
 import threading
 import time
 import traceback
@@ -13,6 +14,7 @@ from _upstream import Upstream
 from lab import SERVER_DEVICE, Lab, LabError, find_synauthz
 
 SYNAUTHZ, TAP, UPSTREAM, PINS = "/run/lab/synauthz.sock", "/run/lab/tap.sock", "/run/lab/upstream.sock", "/run/lab/bpf"
+FROM_PINS = ("--source", "pins", "--pin-dir", PINS)
 ADMIN = "/run/lab/synauthz.admin"
 
 
@@ -40,11 +42,11 @@ class World:
             *("--pin-dir", PINS),
         ).wait_for("ready", 60)
 
-    def serve(self, name, policy, *options, source=("--source", "pins", "--pin-dir", PINS), listen=None):
-        """A synauthz on /run/lab/NAME.sock; waits until it is ready."""
+    def serve(self, name, policy, *options, source=FROM_PINS, listen=None, program=None):
+        """A synauthz on /run/lab/NAME.sock; waits until it is ready.  `program`: another than the one under test."""
         listen = listen or f"unix:/run/lab/{name}.sock"
         return self.lab.start(
-            name, find_synauthz(), "serve", "--policy", policy, "--listen", listen, *source, *options
+            name, program or find_synauthz(), "serve", "--policy", policy, "--listen", listen, *source, *options
         ).wait_for("ready", 60)
 
     def metric(self, name):
@@ -84,7 +86,7 @@ class World:
         for thread in threads:
             thread.join()
         if self.synauthz:
-            self.results[0] = self._ending()
+            self.results[0] = {"failures": [*self._answers(), *self._ending()], "checks": 3, "seconds": 0}
         return self.results
 
     def _try(self, scenario):
@@ -127,7 +129,47 @@ class World:
                 status = str(error)
             if status != 0:
                 failures.append(f"{program.name} ended with {status}: {program.output()[-6000:]}")
-        return {"failures": failures, "notes": [], "checks": 2, "seconds": 0, "seen": []}
+        return failures
+
+    def _answers(self):
+        """What holds for each answer that synauthz gave to any scenario."""
+        calls = [call for calls in self.tap.calls.values() for call in calls if call.done and not call.scripted]
+        for call in calls:
+            for fault in faults_of(call):
+                yield f"{call.listener} {call.http.get('path')}: {fault}"
+        if not calls:
+            yield "not one Check was answered"
+
+
+NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
+VALUE = re.compile(r"[\t\x20-\x7e\x80-\U0010ffff]*")
+
+
+def faults_of(call):
+    """What must never be in an answer, whatever was asked."""
+    if call.cancelled:
+        return
+    if call.status != 0:
+        yield f"gRPC status {call.status}: {call.message}"
+        return
+    if not call.response:
+        yield "an empty answer, which allows"
+        return
+    answer = call.answer  # raises what ends the run: no CheckResponse, or text that is no UTF-8
+    if "status" not in answer:
+        yield "no status, which allows"
+    ok, denied = answer.get("ok_response", {}), answer.get("denied_response", {})
+    changed = [option for changes in (ok, denied) for option in changes.get("headers", [])]
+    added = ok.get("response_headers_to_add", [])
+    for option in changed + added:
+        name, value = option["header"].get("key", ""), option["header"].get("value", "")
+        if not NAME.fullmatch(name) or not VALUE.fullmatch(value) or "raw_value" in option["header"]:
+            yield f"no valid header: {option}"
+        if "append" not in option and "append_action" not in option:
+            yield f"left to Envoy whether it is appended: {option}"
+    both = {option["header"]["key"] for option in ok.get("headers", [])} & set(ok.get("headers_to_remove", []))
+    if both:
+        yield f"in set and in remove: {both}"
 
 
 def policy_of(scenarios):

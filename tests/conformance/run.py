@@ -30,7 +30,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, "../../envoy")]
 from _relay import relay
 from _scenario import SCENARIOS, load
 from _world import World, chosen
-from lab import ROOT, run_privately
+from lab import ROOT, LabError, find_synauthz, run_privately
 
 DOCUMENT = os.path.join(ROOT, "docs/conformance.md")
 TEMPLATE = os.path.join(HERE, "conformance.md.in")
@@ -103,7 +103,7 @@ class Report:
             print(output, flush=True)
         titles = {scenario.number: scenario.title for scenario in SCENARIOS}
         for number, result in sorted(results.items()):
-            name = f"{version}  {number:2} {titles[number]}" if number else f"{version}     all ran to the end"
+            name = f"{version}  {number:2} {titles[number]}" if number else f"{version}     every answer was valid, all ran to the end"
             if "left_out" in result:
                 print(f"        {name}: {result['left_out']}")
             else:
@@ -169,6 +169,11 @@ def main():
     if options.inside:
         run_inside(options)
         return 0
+    if not options.target:
+        try:
+            find_synauthz()
+        except LabError as error:
+            sys.exit(str(error))
     versions = options.envoy or (envoy_versions()[:1] if options.target else envoy_versions())
     with tempfile.TemporaryDirectory() as scratch:
         target = None
