@@ -27,7 +27,7 @@ class Scenario:
     run: object
     listen: dict  # {name: Http, Tcp or Raw of _envoy.py}
     rules: str  # of synauthz's policy, YAML
-    clusters: dict  # {name: address or a cluster in full}; their names begin with the listeners'
+    clusters: dict  # {name: address, or a cluster in full, or what makes it of the server's path}
     needs: tuple | None  # (first release of Envoy that can do it, what it lacks before)
     versions: tuple | None  # releases to run on; None: all
     background: bool  # takes long and waits most of that time: runs beside the others

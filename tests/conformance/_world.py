@@ -23,6 +23,7 @@ class World:
 
     def __init__(self, version, scenarios, target=None, long=False):
         self.version, self.scenarios, self.target, self.long = version, scenarios, target, long
+        self.server_path = target or SYNAUTHZ
         self.lab = Lab()
         self.synauthz = None
         if not target:
@@ -31,7 +32,7 @@ class World:
             self.policy = self.lab.write("policy.yaml", policy_of(scenarios))
             self.synauthz = self.serve("synauthz", self.policy, "--admin", f"unix:{ADMIN}")
         self.upstream = Upstream(UPSTREAM)
-        self.tap = Tap(TAP, target or SYNAUTHZ)
+        self.tap = Tap(TAP, self.server_path)
         self.envoy = self._start_envoy()
         self.log = AccessLog()
 
@@ -61,7 +62,7 @@ class World:
             "upstream": cluster("upstream", UPSTREAM),
             "upstream2": cluster("upstream2", UPSTREAM, http2=True),
             "tap": cluster("tap", TAP, http2=True),
-            "direct": cluster("direct", self.target or SYNAUTHZ, http2=True),
+            "direct": cluster("direct", self.server_path, http2=True),
         }
         for scenario in self.scenarios:
             for name, spec in scenario.listen.items():
@@ -69,7 +70,8 @@ class World:
                     full = f"s{scenario.number:02}-{name}"
                     listeners.append(spec.described(full, scenario.port(name)))
             for name, address in scenario.clusters.items():
-                clusters[name] = address if isinstance(address, dict) else cluster(name, address, http2=True)
+                made = address(self.server_path) if callable(address) else address
+                clusters[name] = made if isinstance(made, dict) else cluster(name, made, http2=True)
         return Envoy(self.lab, self.version, listeners, list(clusters.values()))
 
     # -------------------------------------------------------------------------------------------------- running
