@@ -154,6 +154,7 @@ class Raw:
         return self.make(name, port)
 
 
+LABELS = {"app": "edge", **{f"label-{number}": "x" * 50 for number in range(20)}}  # of the node
 HTTP2 = {
     "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
         "@type": API + "upstreams.http.v3.HttpProtocolOptions",
@@ -193,8 +194,10 @@ class Envoy:
     def __init__(self, lab, version, listeners, clusters, concurrency=2, name="envoy", more=None):
         self.lab, self.name = lab, name
         self.admin = f"/run/lab/{name}.admin"
+        internal = typed("envoy.bootstrap.internal_listener", "bootstrap.internal_listener.v3.InternalListener")
         config = {
-            "node": {"id": name, "cluster": "conformance"},
+            "bootstrap_extensions": [internal],
+            "node": {"id": name, "cluster": "conformance", "metadata": {"labels": LABELS}},
             "admin": {"address": {"pipe": {"path": self.admin}}},
             "static_resources": {"listeners": list(listeners), "clusters": clusters},
         }

@@ -9,13 +9,16 @@ import socket
 import sys
 import threading
 
-sys.path.append("/usr/lib/python3/dist-packages")  # Debian's packages, also for a python3 that is not Debian's
+DEBIAN = "/usr/lib/python3/dist-packages"
+sys.path.append(DEBIAN)  # also for a python3 that is not Debian's
 import h2.config
 import h2.connection
 import h2.errors
 import h2.events
 import h2.exceptions
 import h2.settings
+
+sys.path.remove(DEBIAN)  # its others do not go with those that other tests have from elsewhere
 
 WINDOW = 8 << 20
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

@@ -20,6 +20,11 @@ def release(version):
     return tuple(int(part) for part in version.split(".")[:2])
 
 
+def port_of(number, index=0):
+    """Of a scenario's listener, by its place among them."""
+    return 10000 + 20 * number + index
+
+
 @dataclasses.dataclass
 class Scenario:
     number: int
@@ -34,7 +39,7 @@ class Scenario:
     about: str  # "envoy": the server under test is not asked; "synauthz": only ours can be started and stopped so
 
     def port(self, listener):
-        return 10000 + 20 * self.number + list(self.listen).index(listener)
+        return port_of(self.number, list(self.listen).index(listener))
 
 
 def scenario(
@@ -132,12 +137,8 @@ class Trial:
         return found
 
     def call_of(self, reply):
-        """The Check that a request made, None if it made none."""
-        for calls in list(self.tap.calls.values()):
-            for call in list(calls):
-                if call.done and request_id(call) == str(reply.id):
-                    return call
-        return None
+        """The Check that a request made."""
+        return self.tap.wait_call(lambda call: request_id(call) == str(reply.id))
 
     def log(self, reply):
         """The request's line in Envoy's access log."""

@@ -173,6 +173,19 @@ class Tap:
                 if not self.changed.wait(deadline - time.monotonic()):
                     raise TimeoutError(f"{len(done)} of {count} Checks came from {listener}")
 
+    def wait_call(self, wanted, seconds=20):
+        """A call for which wanted(call) holds, once it is done."""
+        with self.changed:
+            found = []
+
+            def there():
+                found[:] = [call for calls in self.calls.values() for call in calls if call.done and wanted(call)]
+                return found
+
+            if not self.changed.wait_for(there, seconds):
+                raise TimeoutError("the Check that was waited for did not come")
+            return found[0]
+
     def wait_started(self, listener, count, seconds=20):
         with self.changed:
             if not self.changed.wait_for(lambda: len(self.calls[listener]) >= count, seconds):

@@ -10,6 +10,7 @@ import traceback
 from _envoy import AccessLog, Envoy, cluster, unix_get
 from _scenario import SCENARIOS, Trial, describe, release, request_id
 from _tap import Tap
+from _tls import make_certificates
 from _upstream import Upstream
 from lab import SERVER_DEVICE, Lab, LabError, find_synauthz
 
@@ -26,6 +27,7 @@ class World:
         self.server_path = target or SYNAUTHZ
         self.lab = Lab()
         self.synauthz = None
+        make_certificates()
         if not target:
             self._start_capture()
             os.chmod("/run/lab", 0o1777)  # where synauthz, as nobody, makes its sockets

@@ -30,17 +30,21 @@ def allow(**ok):
     then: continue
     request_headers:
       set: {x-set: "of %{rule}", x-fresh: "new"}
+      append: {x-joined: "more", x-absent: "more"}
       remove: [x-gone]
 """,
 )
 def request_headers(t):
-    """set replaces, or makes; append joins with a comma; to an absent header it does nothing; remove removes"""
+    """set replaces, or makes; append joins with a comma; remove removes. Envoy's own append does nothing to an absent
+    header; synauthz's makes it"""
     sent = [("x-set", "old"), ("x-set", "older"), ("x-joined", "old"), ("x-gone", "old"), ("x-unset", "old")]
     reply = t.get(headers=sent)
     t.equal("synauthz sets", reply.upstream("x-set"), ["of default"])
     t.equal("synauthz makes", reply.upstream("x-fresh"), ["new"])
     t.equal("synauthz removes", reply.upstream("x-gone"), [])
-    t.equal("what no rule names", reply.upstream("x-joined"), ["old"])
+    t.equal("synauthz joins", ",".join(reply.upstream("x-joined")), "old,more")
+    t.equal("synauthz joins what is absent", reply.upstream("x-absent"), ["more"])
+    t.equal("what no rule names", reply.upstream("x-unset"), ["old"])
 
     options = [header("x-set", "new", **SET), header("x-fresh", "new", **SET), header("x-joined", "more", **APPEND)]
     options += [header("x-absent", "more", **APPEND), header("x-unset", "new")]
@@ -117,22 +121,39 @@ def set_and_removed(t):
         t.equal("names in both lists", both, set())
 
 
-@scenario(13, "Response headers, Set-Cookie among them", Http())
+@scenario(
+    13,
+    "Response headers, Set-Cookie among them",
+    {"main": Http(), "scripted": Http()},
+    rules="""\
+  - id: s13
+    when: {http.path: {prefix: /s13}}
+    then: continue
+    response_headers:
+      set: {x-set: "new"}
+      append: {set-cookie: ["a=1", "b=2"], x-there: "more", x-absent: "more"}
+""",
+)
 def response_headers(t):
     """the client gets what was added, set, added if absent and overwritten if there, beside the upstream's own"""
     upstream = [("x-respond", "set-cookie=own=1"), ("x-respond", "x-set=own"), ("x-respond", "x-there=own")]
+    reply = t.get(headers=upstream)
+    t.equal("synauthz adds cookies", sorted(reply.values("set-cookie")), ["a=1", "b=2", "own=1"])
+    t.equal("synauthz sets", reply.values("x-set"), ["new"])
+    t.equal("synauthz adds", (reply.values("x-there"), reply.values("x-absent")), (["own", "more"], ["more"]))
+
     options = [header("set-cookie", "a=1", **APPEND), header("set-cookie", "b=2", **APPEND)]
     options += [header("x-set", "new", **SET)]
     options += [header("x-there", "new", append_action=1), header("x-absent", "new", append_action=1)]
-    t.script(allow(response_headers_to_add=options))
-    reply = t.get(headers=upstream)
+    t.script(allow(response_headers_to_add=options), listener="scripted")
+    reply = t.get(listener="scripted", headers=upstream)
     t.equal("append=true adds", sorted(reply.values("set-cookie")), ["a=1", "b=2", "own=1"])
     t.equal("append=false sets", reply.values("x-set"), ["new"])
     t.equal("ADD_IF_ABSENT, there", reply.values("x-there"), ["own"])
     t.equal("ADD_IF_ABSENT, absent", reply.values("x-absent"), ["new"])
     options = [header("x-there", "new", append_action=3), header("x-absent", "new", append_action=3)]
-    t.script(allow(response_headers_to_add=options))
-    reply = t.get(headers=upstream)
+    t.script(allow(response_headers_to_add=options), listener="scripted")
+    reply = t.get(listener="scripted", headers=upstream)
     t.equal("OVERWRITE_IF_EXISTS, there", reply.values("x-there"), ["new"])
     t.equal("OVERWRITE_IF_EXISTS, absent", reply.values("x-absent"), [])
 

@@ -49,7 +49,10 @@ def bare_denial(t):
   - id: s15
     when: {http.path: {prefix: /s15}}
     then: deny
-    respond: {status: 429, body: "slower, %{rule}\\n", headers: {retry-after: "1", x-why: "%{rule}"}}
+    respond:
+      status: 429
+      body: "slower, %{rule}\\n"
+      headers: {retry-after: "1", x-why: "%{rule}", set-cookie: ["c=3", "d=4"]}
 """,
 )
 def full_denial(t):
@@ -60,6 +63,7 @@ def full_denial(t):
         t.equal("retry-after", reply.values("retry-after"), ["1"])
         t.equal("x-why", reply.values("x-why"), ["s15"])
         t.equal("body", reply.body, "slower, s15\n")
+        t.equal("synauthz's cookies", reply.values("set-cookie"), ["c=3", "d=4"])
         cookies = [header("set-cookie", "a=1", **SET), header("set-cookie", "b=2", **SET)]
         t.script(deny(status={"code": 429}, headers=cookies, body="x"), listener="scripted")
         reply = t.get(listener="scripted", http=http)
@@ -89,9 +93,13 @@ GRPC = [("content-type", "application/grpc"), ("te", "trailers")]
     },
     rules="""\
   - id: s17
-    when: {http.path: {prefix: /s17/Deny}}
+    when: {http.path: /s17/Deny}
     then: deny
     respond: {body: "not you"}
+  - id: s17-as-it-says
+    when: {http.path: /s17/DenyAs}
+    then: deny
+    respond: {status: 429, grpc_status: RESOURCE_EXHAUSTED, grpc_message: "100 %% of %{rule}\\u00e9"}
 """,
 )
 def grpc_client(t):
@@ -99,6 +107,11 @@ def grpc_client(t):
     reply = t.post("/Deny", body=b"\0\0\0\0\0", http=2, headers=GRPC)
     t.equal("status", (reply.status, reply.header("grpc-status")), (200, "7"))
     t.equal("message", reply.header("grpc-message"), "not you")
+    reply = t.post("/DenyAs", body=b"\0\0\0\0\0", http=2, headers=GRPC)
+    t.equal("as a rule says", (reply.status, reply.header("grpc-status")), (200, "8"))
+    t.equal("its message, encoded", reply.header("grpc-message"), "100 %25 of s17-as-it-says%C3%A9")
+    reply = t.get("/DenyAs", http=2)
+    t.equal("the same for others", (reply.status, reply.header("grpc-status")), (429, None))
     reply = t.post("/Allow", body=b"\0\0\0\0\0", http=2, headers=GRPC)
     t.equal("allowed", (reply.status, reply.header("grpc-status")), (200, "0"))
     for status, wanted in ((401, "16"), (404, "12"), (429, "14"), (503, "14")):

@@ -5,7 +5,7 @@ import os
 import re
 
 from _envoy import HTTP_AUTHZ, Envoy, Http, cluster, per_route
-from _scenario import scenario
+from _scenario import port_of, scenario
 from lab import SERVER_IPV4
 
 WORKERS, CLIENTS, REQUESTS = 16, 64, 5120
@@ -15,7 +15,7 @@ LOADED = Http(cluster="s47", routes=[{"match": {"prefix": "/"}, "direct_response
 @scenario(47, "A thousand requests a second, 16 workers", {}, versions=("1.40", "1.36"), about="synauthz")
 def load(t):
     """with the circuit breakers' defaults not one Check ends in an error (how long they take is the bench's business)"""
-    port = 10000 + 20 * t.scenario.number
+    port = port_of(t.scenario.number)
     socket = "/run/lab/s47.sock"
     program = os.environ.get("SYNAUTHZ_FAST")
     server = t.world.serve("s47", t.world.policy, program=program)

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""38-40: who the peer is, by the connection and not by what a request says."""
+
+import asyncio
+import os
+import socket
+import ssl
+import sys
+
+from _client import Http1
+from _envoy import Http, Listener, merged, typed
+from _scenario import port_of, scenario
+from _tls import server_transport
+from lab import CLIENT_DEVICE, CLIENT_IPV4, CLIENT_IPV6, SERVER_DEVICE, SERVER_IPV4, SERVER_IPV6
+
+RULE = """\
+  - id: s{number}
+    when: {{http.path: {{prefix: /s{number}}}}}
+    then: continue
+    request_headers:
+      set: {{x-state: "%{{fingerprint.state}} %{{fingerprint.reason|-}}", x-signature: "%{{p0f|-}}"}}
+"""
+
+
+def state(reply):
+    return (reply.upstream("x-state") or [reply.status])[0]
+
+
+def source(call):
+    """(address, port) in a Check."""
+    where = call.attributes["source"]["address"].get("socket_address", {})
+    return where.get("address"), where.get("port_value")
+
+
+XFF_DETECTION = {
+    "original_ip_detection_extensions": [
+        typed(
+            "envoy.http.original_ip_detection.xff",
+            "http.original_ip_detection.xff.v3.XffConfig",
+            xff_num_trusted_hops=1,
+        )
+    ]
+}
+
+
+@scenario(
+    38,
+    "X-Forwarded-For, use_remote_address and trusted hops",
+    {
+        "edge": Http(manager={"use_remote_address": True}),
+        "inner": Http(manager={"use_remote_address": False}),
+        "hops": Http(manager={"use_remote_address": True, "xff_num_trusted_hops": 2}),
+        "inner-hops": Http(manager={"use_remote_address": False, "xff_num_trusted_hops": 1}),
+        "detected": Http(manager={"use_remote_address": False, **XFF_DETECTION}),
+    },
+    rules=RULE.format(number=38),
+)
+def forwarded_for(t):
+    """the peer is the connection's in all cases, and its fingerprint is found"""
+    forwarded = [("x-forwarded-for", "203.0.113.7, 198.51.100.9"), ("x-real-ip", "203.0.113.7")]
+    for listener in t.scenario.listen:
+        client = t.http1(listener)
+        local = client.socket.getsockname()
+        replies = [t.get(listener=listener, over=client, headers=headers) for headers in ([], forwarded)]
+        t.equal(f"{listener}: state", [state(reply) for reply in replies], ["verified -"] * 2)
+        t.equal(f"{listener}: peer", [source(call) for call in t.calls(2, listener)], [local] * 2)
+        client.close()
+
+
+QUIC_PORT = port_of(39)
+
+
+def quic(listener):
+    """Beside the TCP listener, at the same port."""
+    return merged(
+        listener,
+        {
+            "address": {"socket_address": {"protocol": "UDP", "port_value": QUIC_PORT}},
+            "udp_listener_config": {"quic_options": {}},
+        },
+    )
+
+
+class Quic(Http):
+    def described(self, name, port):
+        return quic(super().described(name, port))
+
+
+@scenario(
+    39,
+    "HTTP/3",
+    {
+        "tcp": Http(),
+        "quic": Quic(
+            manager={"codec_type": "HTTP3", "http3_protocol_options": {}},
+            transport=server_transport(quic=True),
+        ),
+    },
+    rules=RULE.format(number=39),
+)
+def http3(t):
+    """unsupported, reason http3; never the fingerprint of a TCP connection from the same address and port"""
+    tcp = t.http1("tcp")
+    port = tcp.socket.getsockname()[1]
+    t.equal("TCP", state(t.get(listener="tcp", over=tcp)), "verified -")
+    with t.lab.client.entered():
+        status, body = http3_get(SERVER_IPV4, QUIC_PORT, port, t.path)
+    t.equal("status", status, 200)
+    call = t.calls(1, "quic")[0]
+    t.equal("protocol in the Check", call.http["protocol"], "HTTP/3")
+    t.equal("peer in the Check, as TCP", source(call), (CLIENT_IPV4, port))
+    arrived = dict(t.upstream.arrived(t.path)[-1]["headers"])
+    t.equal("state", arrived.get("x-state"), "unsupported http3")
+    t.equal("fingerprint", arrived.get("x-signature"), "-")
+    t.equal("TCP, still", state(t.get(listener="tcp", over=tcp)), "verified -")
+    tcp.close()
+
+
+def http3_get(address, port, local_port, path):
+    """(status, body) of a GET by HTTP/3 from this port."""
+    sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../e2e"))
+    import _http3
+
+    async def get():
+        configuration = _http3.QuicConfiguration(
+            alpn_protocols=_http3.H3_ALPN, is_client=True, verify_mode=ssl.CERT_NONE
+        )
+        options = {"configuration": configuration, "create_protocol": _http3.Client, "local_port": local_port}
+        async with _http3.connect(address, port, **options) as client:
+            status, _, body = await client.get(path)
+            return status, body
+
+    return asyncio.run(get())
+
+
+PIPE = "/run/lab/s40.sock"
+
+
+class AtPipe(Http):
+    """A listener on a unix socket."""
+
+    def described(self, name, port):
+        return {**super().described(name, port), "address": {"pipe": {"path": PIPE, "mode": 0o666}}}
+
+
+class Internal(Http):
+    """A listener inside Envoy, which a TCP proxy leads to."""
+
+    def described(self, name, port):
+        listener = {**super().described(name, port), "internal_listener": {}}
+        del listener["address"]
+        return listener
+
+
+class ToInternal(Listener):
+    def filters(self, name):
+        kind = "filters.network.tcp_proxy.v3.TcpProxy"
+        return [typed("envoy.filters.network.tcp_proxy", kind, stat_prefix=name, cluster="s40-internal")]
+
+
+INTERNAL_CLUSTER = {
+    "name": "s40-internal",
+    "connect_timeout": "5s",
+    "load_assignment": {
+        "cluster_name": "s40-internal",
+        "endpoints": [
+            {
+                "lb_endpoints": [
+                    {"endpoint": {"address": {"envoy_internal_address": {"server_listener_name": "s40-internal"}}}}
+                ]
+            }
+        ],
+    },
+    "transport_socket": typed(
+        "envoy.transport_sockets.internal_upstream",
+        "transport_sockets.internal_upstream.v3.InternalUpstreamTransport",
+        transport_socket=typed("envoy.transport_sockets.raw_buffer", "transport_sockets.raw_buffer.v3.RawBuffer"),
+    ),
+}
+
+
+@scenario(
+    40,
+    "IPv6, mapped IPv4, link-local, unix socket, internal listener",
+    {"main": Http(), "pipe": AtPipe(), "internal": Internal(), "front": ToInternal()},
+    rules=RULE.format(number=40),
+    clusters={"s40-internal": INTERNAL_CLUSTER},
+)
+def kinds_of_peers(t):
+    """an address is found, or its absence has a reason; an IPv4 client of a dual-stack listener is an IPv4 client"""
+    for name, address, client in (("IPv4", SERVER_IPV4, CLIENT_IPV4), ("IPv6", SERVER_IPV6, CLIENT_IPV6)):
+        reply = t.get(over=t.http1(address=address))
+        t.equal(f"{name}: state", state(reply), "verified -")
+        t.equal(f"{name}: peer", source(t.call_of(reply))[0], client)
+    reply = t.get(over=Http1(link_local(t)))
+    t.equal("link-local: state", state(reply), "verified -")
+    t.check("link-local: peer", source(t.call_of(reply))[0].startswith("fe80:"), t.call_of(reply))
+
+    sock = socket.socket(socket.AF_UNIX)
+    sock.connect(PIPE)
+    reply = t.get(over=Http1(sock))
+    t.equal("unix socket: state", state(reply), "unsupported pipe")
+    t.check("unix socket: peer", "pipe" in t.call_of(reply).attributes["source"]["address"], t.call_of(reply))
+
+    reply = t.get(listener="front")
+    t.equal("internal listener: state", state(reply), "unsupported internal")
+    address = t.call_of(reply).attributes["source"]["address"]
+    t.check("internal listener: peer", "envoy_internal_address" in address, address)
+
+
+def link_local(t):
+    """A connection between the link-local addresses of the two devices."""
+
+    def address(namespace, device):
+        words = namespace.ip("-6", "-oneline", "addr", "show", "dev", device, "scope", "link").split()
+        return words[words.index("inet6") + 1].split("/")[0]
+
+    server = address(t.lab.server, SERVER_DEVICE)
+    with t.lab.client.entered():
+        sock = socket.socket(socket.AF_INET6)
+        scope = socket.if_nametoindex(CLIENT_DEVICE)
+        sock.settimeout(30)
+        sock.connect((server, t.scenario.port("main"), 0, scope))
+    return sock
