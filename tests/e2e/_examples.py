@@ -4,15 +4,37 @@
 from _cases import *
 
 
+def bootstraps():
+    """The examples, as paths below envoy/."""
+    found = []
+    for folder, _, names in os.walk(HERE):
+        for name in names:
+            path = os.path.join(folder, name)
+            if name.endswith(".yaml") and "\nstatic_resources:" in text_of(path):
+                found.append(os.path.relpath(path, HERE))
+    return sorted(found)
+
+
+def text_of(path):
+    """Of a file of the tree; an example's path may be below envoy/."""
+    with open(os.path.join(HERE, path)) as file:
+        return file.read()
+
+
 def files_they_name():
-    """Certificates and folders, where the examples have them."""
+    """Folders, certificates and keys where the examples have them, and the module."""
     os.mkdir("/run/envoy")
-    os.mkdir("/run/secrets")
-    shutil.copy(os.path.join(os.path.dirname(find_synauthz()), "synauthz-filter.wasm"), "/run/envoy")
+    key, certificate = os.path.join(SCRATCH, "key"), os.path.join(SCRATCH, "certificate")
     sh(
         *"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2".split(),
-        *"-keyout /run/secrets/tls.key -out /run/secrets/tls.crt -subj /CN=lab.test".split(),
+        *f"-keyout {key} -out {certificate} -subj /CN=lab.test".split(),
     )
+    for name in bootstraps():
+        for path in re.findall(r"filename: (/run/[\w/.-]+)", text_of(name)):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            shutil.copy(key if "key" in os.path.basename(path) else certificate, path)
+    module = os.path.join(os.path.dirname(find_synauthz()), "synauthz-filter.wasm")
+    shutil.copy(module, "/run/envoy/synauthz-filter.wasm")
 
 
 @contextlib.contextmanager
@@ -30,8 +52,7 @@ def example(lab, config, policy, *options, port=PORT):
 
 def changed(lab, config, old, new):
     """The path of an example with one text changed."""
-    with open(os.path.join(HERE, config)) as file:
-        text = file.read()
+    text = text_of(config)
     if text.count(old) != 1:
         raise LabError(f"{config} has `{old}` {text.count(old)} times")
     return lab.write("changed.yaml", text.replace(old, new))

@@ -23,22 +23,8 @@ NO_TIMESTAMPS = ("net.ipv4.tcp_timestamps", 0)
 # ------------------------------------------------------------------------------------------------- what they share
 
 
-def bootstraps():
-    """The examples, as paths below envoy/."""
-    found = []
-    for folder, _, names in os.walk(HERE):
-        for name in names:
-            path = os.path.join(folder, name)
-            if name.endswith(".yaml"):
-                with open(path) as file:
-                    if "\nstatic_resources:" in file.read():
-                        found.append(os.path.relpath(path, HERE))
-    return sorted(found)
-
-
 def envoy_versions():
-    with open(os.path.join(ROOT, "tests/conformance/envoy-versions")) as file:
-        return file.read().split()
+    return text_of(os.path.join(ROOT, "tests/conformance/envoy-versions")).split()
 
 
 class TlsConnection(Connection):
@@ -78,8 +64,7 @@ def loaded(cases):
 def careful(cases):
     """What every example says explicitly, whatever it is about."""
     for name in bootstraps():
-        with open(os.path.join(HERE, name)) as file:
-            text = file.read()
+        text = text_of(name)
         cases.check(f"{name}: the failure mode is written down", "failure_mode_allow: false" in text)
         cases.check(f"{name}: so is the time limit", re.search(r"^ +timeout: 0\.25s", text, re.M))
         cases.check(
@@ -94,12 +79,8 @@ def careful(cases):
 
 def documented(cases):
     """docs/envoy.md shows nothing that is not in an example, whatever the indentation."""
-    texts = []
-    for name in bootstraps():
-        with open(os.path.join(HERE, name)) as file:
-            texts.append(file.read())
-    with open(os.path.join(ROOT, "docs/envoy.md")) as file:
-        page = file.read()
+    texts = [text_of(name) for name in bootstraps()]
+    page = text_of(os.path.join(ROOT, "docs/envoy.md"))
     blocks = re.findall(r"^```yaml\n(.*?)^```$", page, re.M | re.S)
     cases.check("docs/envoy.md has examples", len(blocks) > 5, len(blocks))
     for block in blocks:
