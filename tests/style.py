@@ -196,6 +196,7 @@ def mirrored_tests(tree):
         if match:
             layer, stem = match.groups()
             folder = layer.replace("_", "/", 1) if layer.startswith("bpf_") else f"authz/{layer}"
+            folder = "envoy/wasm" if layer == "wasm_filter" else folder
             if not any(f"{folder}/{stem}.{kind}" in tree for kind in "ch"):
                 yield f"{path}: there is no {folder}/{stem}.[ch]"
 

@@ -8,6 +8,8 @@
 
 #include <stddef.h>
 
+static struct filter_contexts contexts; /* the module's memory is one VM's, which has one thread */
+
 /* --- memory that the host asks for ------------------------------------------------------------ */
 
 /* What the host hands over lives until the end of the callback that it is handed over in. */
@@ -75,7 +77,7 @@ static int32_t refuse_configuration(uint32_t line, const char *wrong)
 int32_t EXPORTED(proxy_on_configure)(uint32_t root, uint32_t size);
 int32_t proxy_on_configure(uint32_t root, uint32_t size)
 {
-    struct filter_settings *settings = filter_contexts_add_root(root);
+    struct filter_settings *settings = filter_contexts_add_root(&contexts, root);
     struct text text = {NULL, 0};
     const char *wrong;
     uint32_t line;
@@ -95,13 +97,13 @@ void EXPORTED(proxy_on_context_create)(uint32_t context, uint32_t parent);
 void proxy_on_context_create(uint32_t context, uint32_t parent)
 {
     if (parent)
-        filter_contexts_add_request(context, parent);
+        filter_contexts_add_request(&contexts, context, parent);
 }
 
 void EXPORTED(proxy_on_delete)(uint32_t context);
 void proxy_on_delete(uint32_t context)
 {
-    filter_contexts_remove(context);
+    filter_contexts_remove(&contexts, context);
 }
 
 /* --- requests --------------------------------------------------------------------------------- */
@@ -148,7 +150,7 @@ static void send_refusal(int32_t status, struct text details)
 int32_t EXPORTED(proxy_on_request_headers)(uint32_t context, uint32_t count, int32_t is_last);
 int32_t proxy_on_request_headers(uint32_t context, uint32_t count, int32_t is_last)
 {
-    const struct filter_settings *settings = filter_contexts_find(context);
+    const struct filter_settings *settings = filter_contexts_find(&contexts, context);
 
     (void)count;
     (void)is_last;
@@ -168,7 +170,7 @@ int32_t proxy_on_request_headers(uint32_t context, uint32_t count, int32_t is_la
 int32_t EXPORTED(proxy_on_response_headers)(uint32_t context, uint32_t count, int32_t is_last);
 int32_t proxy_on_response_headers(uint32_t context, uint32_t count, int32_t is_last)
 {
-    const struct filter_settings *settings = filter_contexts_find(context);
+    const struct filter_settings *settings = filter_contexts_find(&contexts, context);
     struct text value;
 
     (void)count;

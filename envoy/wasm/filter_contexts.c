@@ -3,96 +3,85 @@
 
 #include <stddef.h>
 
-enum { BUCKETS = 16384 }; /* a power of two; the host counts its contexts up */
-
-static struct root {
-    uint32_t id; /* 0: free; the host begins at 1 */
-    struct filter_settings settings;
-} roots[FILTER_ROOTS_MAX];
-
-/* Chains of indexes; 0 ends one. */
-static struct request {
-    uint32_t id;
-    uint16_t root; /* index */
-    uint16_t next;
-} requests[FILTER_REQUESTS_MAX + 1];
-static uint16_t buckets[BUCKETS];
-static uint16_t released; /* chain of entries that were used once */
-static uint32_t never_used_yet = 1;
-
-static struct root *find_root(uint32_t id)
+/* FILTER_ROOTS_MAX: there is no such root.  0 finds a free place. */
+static uint32_t find_root(const struct filter_contexts *contexts, uint32_t id)
 {
-    for (uint32_t i = 0; i < FILTER_ROOTS_MAX; i++)
-        if (roots[i].id == id)
-            return &roots[i];
-    return NULL;
+    uint32_t index = 0;
+
+    while (index < FILTER_ROOTS_MAX && contexts->roots[index].id != id)
+        index++;
+    return index;
 }
 
-struct filter_settings *filter_contexts_add_root(uint32_t root)
+struct filter_settings *filter_contexts_add_root(struct filter_contexts *contexts, uint32_t root)
 {
-    struct root *slot = find_root(root);
+    uint32_t index = find_root(contexts, root);
 
-    if (!slot)
-        slot = find_root(0);
-    if (!slot)
+    if (index == FILTER_ROOTS_MAX)
+        index = find_root(contexts, 0);
+    if (index == FILTER_ROOTS_MAX)
         return NULL;
-    *slot = (struct root){.id = root};
-    return &slot->settings;
+    contexts->roots[index].id = root;
+    contexts->roots[index].settings = (struct filter_settings){.path_size = 0};
+    return &contexts->roots[index].settings;
 }
 
-static uint16_t take_entry(void)
+static uint16_t take_entry(struct filter_contexts *contexts)
 {
-    uint16_t entry = released;
+    const uint16_t entry = contexts->released;
 
-    if (entry)
-        released = requests[entry].next;
-    else if (never_used_yet <= FILTER_REQUESTS_MAX)
-        entry = (uint16_t)never_used_yet++;
-    return entry;
+    if (entry) {
+        contexts->released = contexts->requests[entry].next;
+        return entry;
+    }
+    return contexts->used < FILTER_REQUESTS_MAX ? ++contexts->used : 0;
 }
 
-void filter_contexts_add_request(uint32_t request, uint32_t root)
+void filter_contexts_add_request(struct filter_contexts *contexts, uint32_t request, uint32_t root)
 {
-    const struct root *owner = find_root(root);
-    const uint16_t entry = owner ? take_entry() : 0;
-    uint16_t *bucket = &buckets[request % BUCKETS];
+    uint16_t *bucket = &contexts->buckets[request % FILTER_BUCKETS];
+    const uint32_t owner = find_root(contexts, root);
+    const uint16_t entry = owner < FILTER_ROOTS_MAX ? take_entry(contexts) : 0;
 
     if (!entry)
         return;
-    requests[entry] =
-        (struct request){.id = request, .root = (uint16_t)(owner - roots), .next = *bucket};
+    contexts->requests[entry].id = request;
+    contexts->requests[entry].root = (uint16_t)owner;
+    contexts->requests[entry].next = *bucket;
     *bucket = entry;
 }
 
-const struct filter_settings *filter_contexts_find(uint32_t request)
+const struct filter_settings *filter_contexts_find(const struct filter_contexts *contexts,
+                                                   uint32_t request)
 {
-    for (uint16_t entry = buckets[request % BUCKETS]; entry; entry = requests[entry].next)
-        if (requests[entry].id == request)
-            return &roots[requests[entry].root].settings;
-    return NULL;
+    uint16_t entry = contexts->buckets[request % FILTER_BUCKETS];
+
+    while (entry && contexts->requests[entry].id != request)
+        entry = contexts->requests[entry].next;
+    return entry ? &contexts->roots[contexts->requests[entry].root].settings : NULL;
 }
 
-static void remove_request(uint32_t request)
+static void remove_request(struct filter_contexts *contexts, uint32_t request)
 {
-    for (uint16_t *link = &buckets[request % BUCKETS]; *link; link = &requests[*link].next) {
-        const uint16_t entry = *link;
+    uint16_t *link = &contexts->buckets[request % FILTER_BUCKETS];
+    uint16_t entry;
 
-        if (requests[entry].id != request)
-            continue;
-        *link = requests[entry].next;
-        requests[entry].next = released;
-        released = entry;
+    while (*link && contexts->requests[*link].id != request)
+        link = &contexts->requests[*link].next;
+    entry = *link;
+    if (!entry)
         return;
-    }
+    *link = contexts->requests[entry].next;
+    contexts->requests[entry].next = contexts->released;
+    contexts->released = entry;
 }
 
-/* The host removes a root after its requests. */
-void filter_contexts_remove(uint32_t context)
+void filter_contexts_remove(struct filter_contexts *contexts, uint32_t context)
 {
-    struct root *root = context ? find_root(context) : NULL;
+    const uint32_t root = find_root(contexts, context);
 
-    if (root)
-        root->id = 0;
+    if (context && root < FILTER_ROOTS_MAX)
+        contexts->roots[root].id = 0;
     else
-        remove_request(context);
+        remove_request(contexts, context);
 }

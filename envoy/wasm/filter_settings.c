@@ -23,25 +23,22 @@ static const char *store(struct text value, char *buffer, uint32_t size, uint32_
 /* "a.b" as "a", zero byte, "b" behind the namespace. */
 static const char *read_key(struct text value, struct filter_settings *settings)
 {
-    struct text rest = value;
+    char *at = settings->path + sizeof(METADATA);
 
     if (settings->path_size)
         return TWICE;
     if (sizeof(METADATA) + value.len > FILTER_PATH_MAX)
         return TOO_LONG;
     __builtin_memcpy(settings->path, METADATA, sizeof(METADATA));
-    settings->path_size = sizeof(METADATA);
-    do {
-        struct text name = text_take(&rest, '.');
+    for (uint32_t i = 0; i < value.len; i++) {
+        const bool ends = value.ptr[i] == '.';
 
-        if (name.len == 0)
+        if (ends && (at[-1] == '\0' || i + 1 == value.len))
             return "expected names with dots between them";
-        __builtin_memcpy(settings->path + settings->path_size, name.ptr, name.len);
-        settings->path_size += name.len;
-        settings->path[settings->path_size] = '\0';
-        settings->path_size += rest.len > 0;
-    } while (rest.len);
-    return value.ptr[value.len - 1] == '.' ? "expected names with dots between them" : NULL;
+        *at++ = ends ? '\0' : value.ptr[i];
+    }
+    settings->path_size = (uint32_t)(at - settings->path);
+    return NULL;
 }
 
 static const char *read_header(struct text value, struct filter_settings *settings)
