@@ -45,6 +45,7 @@ struct admin {
 /* --- pages ------------------------------------------------------------------------------------ */
 
 static const char METRICS_TYPE[] = "text/plain; version=0.0.4; charset=utf-8";
+static const char JSON_TYPE[] = "application/json";
 static const char TEXT_TYPE[] = "text/plain; charset=utf-8";
 
 struct answer {
@@ -67,6 +68,23 @@ static struct answer render_metrics(struct admin *admin)
     if (page.failed)
         return answer_text(MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory\n");
     return (struct answer){MHD_HTTP_OK, METRICS_TYPE, page.text, page.length};
+}
+
+static struct answer render_config(struct admin *admin)
+{
+    char *text = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&text, &length);
+
+    if (out) {
+        admin->pages.config(admin->pages.context, out);
+        (void)fputc('\n', out);
+    }
+    if (!out || fclose(out) != 0) {
+        free(text);
+        return answer_text(MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory\n");
+    }
+    return (struct answer){MHD_HTTP_OK, JSON_TYPE, text, length};
 }
 
 static struct answer render_probe(struct admin *admin, bool (*probe)(void *, char *))
@@ -92,8 +110,11 @@ static struct answer render_readyz(struct admin *admin)
 static const struct {
     const char *path;
     struct answer (*render)(struct admin *admin);
-} PAGES[] = {{"/metrics", render_metrics}, {"/livez", render_livez}, {"/readyz", render_readyz}};
-#define THE_PAGES "there are /metrics, /livez and /readyz\n"
+} PAGES[] = {{"/metrics", render_metrics},
+             {"/config", render_config},
+             {"/livez", render_livez},
+             {"/readyz", render_readyz}};
+#define THE_PAGES "there are /metrics, /config, /livez and /readyz\n"
 
 static struct answer render(struct admin *admin, const char *path)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The admin HTTP server: /metrics, /livez, /readyz.  The only user of libmicrohttpd.
+/* The admin HTTP server: /metrics, /config, /livez, /readyz.  The only user of libmicrohttpd.
  *
  * One thread of its own.  It answers GET and HEAD and nothing else (405), does not read bodies of
  * requests (413), and closes each connection behind its answer.  A connection that is not done
@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "diag.h"
 #include "metric.h"
@@ -21,6 +22,7 @@ enum { ADMIN_WHY_MAX = 256, ADMIN_CONNECTIONS_MAX = 8, ADMIN_CONNECTION_MS = 500
 struct admin_pages {
     void *context;
     void (*metrics)(void *context, struct metric_page *page);
+    void (*config)(void *context, FILE *out); /* one JSON value */
     /* Both write why not (a line of text, terminated) when they return false. */
     bool (*is_live)(void *context, char why[ADMIN_WHY_MAX]);
     bool (*is_ready)(void *context, char why[ADMIN_WHY_MAX]);

@@ -92,3 +92,11 @@ void json_print_string(FILE *out, struct str text)
     json_print_text(out, text);
     (void)fputc('"', out);
 }
+
+void json_print_text_or_null(FILE *out, const char *text)
+{
+    if (text && *text)
+        json_print_string(out, str_from(text));
+    else
+        (void)fputs("null", out);
+}

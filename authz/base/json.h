@@ -20,4 +20,7 @@ size_t json_take_character(struct str *text, char piece[JSON_PIECE_MAX]);
 void json_print_text(FILE *out, struct str text);
 void json_print_string(FILE *out, struct str text);
 
+/* A string, or null for NULL and "". */
+void json_print_text_or_null(FILE *out, const char *text);
+
 #endif

@@ -9,7 +9,8 @@
 
 #include "capture_metrics.h"
 #include "cleanup.h"
-#include "version.h"
+#include "json.h"
+#include "program_metrics.h"
 
 enum { NS_PER_S = 1000000000, NS_PER_MS = 1000000 };
 
@@ -18,12 +19,13 @@ struct agent_metrics {
     const struct capture_maps *maps;
     uint64_t stale_ns;
 
+    struct config_page config;
+
     pthread_mutex_t mutex; /* of all below */
     uint64_t beat_ns;      /* CLOCK_MONOTONIC; 0: the loop has not begun */
     struct node_status status;
     struct node_hook *hooks; /* owned, status.hooks */
     char set[64];            /* status.set */
-    uint64_t reloads[2];     /* failed, succeeded */
     uint64_t map_read_failures;
 };
 
@@ -44,6 +46,7 @@ int agent_metrics_new(const struct agent_metrics_config *config, struct agent_me
     metrics->mode = config->mode;
     metrics->maps = config->maps;
     metrics->stale_ns = (uint64_t)config->stale_ms * NS_PER_MS;
+    config_page_init(&metrics->config);
     (void)pthread_mutex_init(&metrics->mutex, NULL); /* glibc's cannot fail */
     *ret_metrics = metrics;
     return 0;
@@ -53,6 +56,7 @@ void agent_metrics_freep(struct agent_metrics **metrics)
 {
     if (!*metrics)
         return;
+    config_page_done(&(*metrics)->config);
     (void)pthread_mutex_destroy(&(*metrics)->mutex);
     free((*metrics)->hooks);
     freep(metrics);
@@ -86,11 +90,9 @@ void agent_metrics_report(struct agent_metrics *metrics, const struct node_statu
     (void)pthread_mutex_unlock(&metrics->mutex);
 }
 
-void agent_metrics_count_reload(struct agent_metrics *metrics, bool succeeded)
+struct config_page *agent_metrics_config_page(struct agent_metrics *metrics)
 {
-    (void)pthread_mutex_lock(&metrics->mutex);
-    metrics->reloads[succeeded]++;
-    (void)pthread_mutex_unlock(&metrics->mutex);
+    return &metrics->config;
 }
 
 /* --- health, by the admin thread, with the mutex
@@ -156,18 +158,9 @@ static bool is_ready(void *context, char why[ADMIN_WHY_MAX])
 
 /* --- the page --------------------------------------------------------------------------------- */
 
-static void write_one(struct metric_page *page, const char *name, enum metric_kind kind,
-                      const char *help, uint64_t value)
-{
-    metric_family(page, name, kind, help);
-    metric_u64(page, name, NULL, value);
-}
-
 static void write_info(const struct agent_metrics *metrics, struct metric_page *page)
 {
     const struct node_status *status = &metrics->status;
-    const struct metric_label build[] = {
-        {"version", VERSION_TEXT}, {"commit", VERSION_COMMIT}, {NULL, NULL}};
     const struct metric_label capture[] = {
         {"mode", metrics->mode},
         {"state", status->tracked ? "tracked" : "captured"},
@@ -176,8 +169,6 @@ static void write_info(const struct agent_metrics *metrics, struct metric_page *
         {NULL, NULL},
     };
 
-    metric_family(page, "synauthz_build_info", METRIC_GAUGE, "What this program is; always 1.");
-    metric_u64(page, "synauthz_build_info", build, 1);
     metric_family(page, "synauthz_capture_info", METRIC_GAUGE,
                   "How SYNs are captured, and why not tracked; always 1.");
     metric_u64(page, "synauthz_capture_info", capture, 1);
@@ -196,34 +187,30 @@ static void write_hooks(const struct agent_metrics *metrics, struct metric_page 
 
         metric_u64(page, "synauthz_attach_state", labels, hook->attached);
     }
-    write_one(page, "synauthz_attach_failures_total", METRIC_COUNTER,
-              "Hooks that could not be attached, each try.", status->attach_failures);
-    write_one(page, "synauthz_device_losses_total", METRIC_COUNTER,
-              "Hooks that went with their device.", status->device_losses);
-    write_one(page, "synauthz_repairs_total", METRIC_COUNTER,
-              "Hooks and pins that somebody had removed and that were put back.", status->repairs);
+    metric_counter(page, "synauthz_attach_failures_total",
+                   "Hooks that could not be attached, each try.", status->attach_failures);
+    metric_counter(page, "synauthz_device_losses_total", "Hooks that went with their device.",
+                   status->device_losses);
+    metric_counter(page, "synauthz_repairs_total",
+                   "Hooks and pins that somebody had removed and that were put back.",
+                   status->repairs);
 }
 
 static void write_health(struct agent_metrics *metrics, struct metric_page *page)
 {
-    const struct metric_label succeeded[] = {{"result", "ok"}, {NULL, NULL}};
-    const struct metric_label failed[] = {{"result", "failed"}, {NULL, NULL}};
     char unused[ADMIN_WHY_MAX];
 
-    write_one(page, "synauthz_ready", METRIC_GAUGE, "1: everything asked for is captured.",
-              is_capturing(metrics, unused));
+    metric_gauge(page, "synauthz_ready", "1: everything asked for is captured.",
+                 is_capturing(metrics, unused));
     metric_family(page, "synauthz_heartbeat_age_seconds", METRIC_GAUGE,
                   "Since the agent wrote its heartbeat into the maps.");
     metric_seconds(page, "synauthz_heartbeat_age_seconds", NULL, heartbeat_age_ns(metrics));
-    metric_family(page, "synauthz_config_reloads_total", METRIC_COUNTER,
-                  "Configurations read again on SIGHUP.");
-    metric_u64(page, "synauthz_config_reloads_total", succeeded, metrics->reloads[true]);
-    metric_u64(page, "synauthz_config_reloads_total", failed, metrics->reloads[false]);
-    write_one(page, "synauthz_map_read_failures_total", METRIC_COUNTER,
-              "Reads of a map for this page that failed; what they were for is left out.",
-              metrics->map_read_failures);
-    write_one(page, "synauthz_map_bytes", METRIC_GAUGE,
-              "Memory that the kernel keeps for the maps.", metrics->status.map_bytes);
+    reload_log_write_metrics(&metrics->config.reloads, "synauthz_config", page);
+    metric_counter(page, "synauthz_map_read_failures_total",
+                   "Reads of a map for this page that failed; what they were for is left out.",
+                   metrics->map_read_failures);
+    metric_gauge(page, "synauthz_map_bytes", "Memory that the kernel keeps for the maps.",
+                 metrics->status.map_bytes);
 }
 
 static void write_page(void *context, struct metric_page *page)
@@ -232,6 +219,7 @@ static void write_page(void *context, struct metric_page *page)
     struct capture_numbers numbers;
     unsigned failures;
 
+    program_metrics_write(page);
     (void)pthread_mutex_lock(&metrics->mutex);
     failures = capture_numbers_read(metrics->maps, metrics->status.tracked, &numbers);
     metrics->map_read_failures += failures;
@@ -242,11 +230,61 @@ static void write_page(void *context, struct metric_page *page)
     capture_metrics_write(&numbers, page);
 }
 
+/* --- /config ---------------------------------------------------------------------------------- */
+
+static void print_hooks(const struct node_status *status, FILE *out)
+{
+    (void)fputs("[", out);
+    for (size_t i = 0; i < status->hook_count; i++) {
+        const struct node_hook *hook = &status->hooks[i];
+
+        (void)fprintf(out, "%s{\"hook\":\"%s\",\"device\":", i > 0 ? "," : "",
+                      NODE_HOOK_NAMES[hook->kind]);
+        json_print_string(out, str_from(hook->target));
+        (void)fprintf(out, ",\"attached\":%s}", hook->attached ? "true" : "false");
+    }
+    (void)fputs("]", out);
+}
+
+static void print_capture(const struct agent_metrics *metrics, FILE *out)
+{
+    const struct node_status *status = &metrics->status;
+    char why[ADMIN_WHY_MAX] = "";
+    const bool is_ready_now = is_capturing(metrics, why);
+
+    (void)fprintf(out, "\"ready\":%s,\"why\":", is_ready_now ? "true" : "false");
+    json_print_text_or_null(out, is_ready_now ? NULL : why);
+    (void)fprintf(
+        out, ",\"capture\":{\"tracked\":%s,\"why_untracked\":", status->tracked ? "true" : "false");
+    json_print_text_or_null(out, status->why_untracked);
+    (void)fputs(",\"set\":", out);
+    json_print_text_or_null(out, metrics->set);
+    (void)fputs(",\"hooks\":", out);
+    print_hooks(status, out);
+    (void)fputs("}", out);
+}
+
+static void print_config(void *context, FILE *out)
+{
+    struct agent_metrics *metrics = context;
+
+    (void)fputs("{\"program\":", out);
+    program_print_json("agent", out);
+    (void)fputc(',', out);
+    (void)pthread_mutex_lock(&metrics->mutex);
+    print_capture(metrics, out);
+    (void)pthread_mutex_unlock(&metrics->mutex);
+    (void)fputc(',', out);
+    config_page_print(&metrics->config, out);
+    (void)fputc('}', out);
+}
+
 struct admin_pages agent_metrics_pages(struct agent_metrics *metrics)
 {
     return (struct admin_pages){
         .context = metrics,
         .metrics = write_page,
+        .config = print_config,
         .is_live = is_live,
         .is_ready = is_ready,
     };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the agent's admin pages say: /metrics, /livez, /readyz.
+/* What the agent's admin pages say: /metrics, /config, /livez, /readyz.
  *
  * The agent's loop reports to it, the admin thread reads; a mutex stands between them, and nothing
  * of the node is touched by the admin thread but the maps' descriptors, which only look-ups use. */
@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "admin.h"
+#include "config_page.h"
 #include "node.h"
 
 struct agent_metrics;
@@ -28,8 +29,8 @@ void agent_metrics_freep(struct agent_metrics **metrics);
  * for it the last status stays. */
 void agent_metrics_report(struct agent_metrics *metrics, const struct node_status *status);
 
-/* By the loop: the configuration was read again. */
-void agent_metrics_count_reload(struct agent_metrics *metrics, bool succeeded);
+/* What the loop says of its settings. */
+struct config_page *agent_metrics_config_page(struct agent_metrics *metrics);
 
 /* For admin_start(). */
 struct admin_pages agent_metrics_pages(struct agent_metrics *metrics);

@@ -116,6 +116,21 @@ enum { FAMILIES_COUNT = sizeof(FAMILIES) / sizeof(FAMILIES[0]) };
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
+/* Readers may not open all maps; then the set's description says how large they are. */
+static void read_sizes(const struct capture_maps *maps, uint32_t sizes[MAP_COUNT_])
+{
+    struct capture_meta meta;
+
+    for (int map = 0; map < MAP_COUNT_; map++)
+        sizes[map] = maps->fd[map] < 0 ? 0 : capture_map_size(maps, (enum capture_map)map);
+    if (capture_meta_read(maps, &meta) < 0)
+        return;
+    if (sizes[MAP_PENDING] == 0)
+        sizes[MAP_PENDING] = meta.pending_size;
+    if (sizes[MAP_CAPTURED] == 0)
+        sizes[MAP_CAPTURED] = meta.captured_size;
+}
+
 unsigned capture_numbers_read(const struct capture_maps *maps, bool tracked,
                               struct capture_numbers *ret_numbers)
 {
@@ -130,8 +145,7 @@ unsigned capture_numbers_read(const struct capture_maps *maps, bool tracked,
             ret_numbers->is_read[hook][family] = r == 0;
             failures += r < 0;
         }
-    for (int map = 0; map < MAP_COUNT_; map++)
-        ret_numbers->sizes[map] = capture_map_size(maps, (enum capture_map)map);
+    read_sizes(maps, ret_numbers->sizes);
     return failures;
 }
 

@@ -18,7 +18,7 @@ static bool lists_differ(const struct text_list *a, const struct text_list *b)
     return false;
 }
 
-static bool values_differ(const struct option_spec *spec, const void *a, const void *b)
+bool option_differs(const struct option_spec *spec, const void *a, const void *b)
 {
     const void *left = (const char *)a + spec->offset, *right = (const char *)b + spec->offset;
 
@@ -48,7 +48,7 @@ static const char *name_changes(const struct option_table *table, bool with_live
     for (size_t i = 0; i < table->count && used < size; i++) {
         const struct option_spec *spec = &table->specs[i];
 
-        if (!spec->command_line_only && (with_live || !spec->live) && values_differ(spec, a, b))
+        if (!spec->command_line_only && (with_live || !spec->live) && option_differs(spec, a, b))
             used += (size_t)snprintf(buffer + used, size - used, "%s--%s", used ? ", " : "",
                                      spec->name);
     }

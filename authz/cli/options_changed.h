@@ -5,6 +5,9 @@
 
 #include "options.h"
 
+/* Does the option have another value in `a` than in `b`? */
+bool option_differs(const struct option_spec *spec, const void *a, const void *b);
+
 /* Names the options of `table` whose values in `a` and `b` (structs of the table) differ, as
  * "--listen, --user", in `buffer`, which it returns: empty when none does, cut where they do not
  * fit.  Those of the command line alone are not looked at. */

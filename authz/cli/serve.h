@@ -35,6 +35,9 @@ enum exit_status serve_start(struct serve *serve, struct diag *diag);
 /* The log, where there is one; again on SIGHUP. */
 int serve_open_log(const struct serve_orders *orders, struct diag *diag);
 
+/* On /config: `wanted` is what was read since the start, or the orders of the start. */
+void serve_show_settings(struct serve *serve, const struct serve_orders *wanted);
+
 void serve_done(struct serve *serve);
 
 #endif

@@ -6,11 +6,13 @@
 
 #include "capture_metrics.h"
 #include "certificates.h"
-#include "pin_source.h"
+#include "pin_reader.h"
 #include "policy.h"
 #include "policy_store.h"
+#include "program_metrics.h"
+#include "serve_config.h"
+#include "serve_settings.h"
 #include "server.h"
-#include "version.h"
 
 enum { LOOP_STALE_MS = 60000 }; /* a reload of a large policy takes its time */
 
@@ -71,30 +73,20 @@ static bool is_ready(void *context, char why[ADMIN_WHY_MAX])
     return is_live(context, why) && serve_has_capture(context, why);
 }
 
+bool serve_is_ready(struct serve_metrics *metrics, char why[ADMIN_WHY_MAX])
+{
+    return is_ready(metrics, why);
+}
+
+const char *serve_pin_state(enum pin_source_state state)
+{
+    return PIN_STATES[state];
+}
+
 /* --- what the program is and does ------------------------------------------------------------- */
 
-static void write_one(struct metric_page *page, const char *name, enum metric_kind kind,
-                      const char *help, uint64_t value)
+static void write_policy(struct serve_metrics *metrics, struct metric_page *page)
 {
-    metric_family(page, name, kind, help);
-    metric_u64(page, name, NULL, value);
-}
-
-static void write_results(struct metric_page *page, const char *name, const char *help,
-                          const atomic_uint_fast64_t results[2])
-{
-    static const char *const WORDS[] = {"failed", "ok"};
-
-    metric_family(page, name, METRIC_COUNTER, help);
-    for (unsigned i = 0; i < 2; i++)
-        metric_u64(page, name, (struct metric_label[]){{"result", WORDS[i]}, {NULL, NULL}},
-                   atomic_load(&results[i]));
-}
-
-static void write_info(const struct serve_metrics *metrics, struct metric_page *page)
-{
-    const struct metric_label build[] = {
-        {"version", VERSION_TEXT}, {"commit", VERSION_COMMIT}, {NULL, NULL}};
     struct policy_reader reader = {0};
     const struct policy *policy = policy_reader_get(&reader, metrics->store);
     char name[64];
@@ -102,22 +94,18 @@ static void write_info(const struct serve_metrics *metrics, struct metric_page *
         {"policy", name}, {"revision", policy->revision}, {NULL, NULL}};
 
     (void)snprintf(name, sizeof(name), "%" PRIstr, STR_ARG(policy->name));
-    metric_family(page, "synauthz_build_info", METRIC_GAUGE, "What this program is; always 1.");
-    metric_u64(page, "synauthz_build_info", build, 1);
     metric_family(page, "synauthz_policy_info", METRIC_GAUGE, "The live policy; always 1.");
     metric_u64(page, "synauthz_policy_info", labels, 1);
     policy_reader_done(&reader);
-    write_results(page, "synauthz_policy_reloads_total", "Policies read again on SIGHUP.",
-                  metrics->policy_reloads);
-    write_results(page, "synauthz_config_reloads_total", "Configurations read again on SIGHUP.",
-                  metrics->config_reloads);
+    reload_log_write_metrics(&metrics->policy_reloads, "synauthz_policy", page);
+    reload_log_write_metrics(&metrics->config.reloads, "synauthz_config", page);
 }
 
 static void write_health(struct serve_metrics *metrics, struct metric_page *page)
 {
     char unused[ADMIN_WHY_MAX];
 
-    write_one(page, "synauthz_ready", METRIC_GAUGE, "1: as /readyz.", is_ready(metrics, unused));
+    metric_gauge(page, "synauthz_ready", "1: as /readyz.", is_ready(metrics, unused));
     metric_family(page, "synauthz_thread_silence_seconds", METRIC_GAUGE,
                   "The longest that a thread which answers calls has not come round its loop.");
     metric_seconds(page, "synauthz_thread_silence_seconds", NULL,
@@ -129,29 +117,52 @@ static void write_health(struct serve_metrics *metrics, struct metric_page *page
 static const char CHECKS[] = "synauthz_checks_total";
 
 static void write_checks_of(struct metric_page *page, const char *verdict, const char *reason,
-                            uint64_t value)
+                            const char *mode, uint64_t value)
 {
-    metric_u64(page, CHECKS,
-               (struct metric_label[]){{"verdict", verdict}, {"reason", reason}, {NULL, NULL}},
-               value);
+    const struct metric_label labels[] = {
+        {"verdict", verdict}, {"reason", reason}, {"mode", mode}, {NULL, NULL}};
+
+    metric_u64(page, CHECKS, labels, value);
+}
+
+static void write_decisions(const struct check_counts *counts, struct metric_page *page)
+{
+    static const struct {
+        enum check_outcome outcome;
+        enum decision_reason number;
+        const char *verdict, *reason;
+    } ROWS[] = {
+        {CHECK_ALLOWED, DECISION_RULE, "allow", "rule"},
+        {CHECK_ALLOWED, DECISION_DEFAULT, "allow", "default"},
+        {CHECK_DENIED, DECISION_RULE, "deny", "rule"},
+        {CHECK_DENIED, DECISION_DEFAULT, "deny", "default"},
+        {CHECK_DENIED, DECISION_UNKNOWN, "deny", "unknown"},
+    };
+
+    for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
+        const uint64_t all = counts->checks[ROWS[i].outcome][ROWS[i].number];
+        const uint64_t shadowed = counts->shadowed[ROWS[i].outcome][ROWS[i].number];
+
+        /* Read one after the other while they go on. */
+        write_checks_of(page, ROWS[i].verdict, ROWS[i].reason, "enforce",
+                        all > shadowed ? all - shadowed : 0);
+        write_checks_of(page, ROWS[i].verdict, ROWS[i].reason, "shadow", shadowed);
+    }
 }
 
 static void write_checks(const struct server_counts *counts, struct metric_page *page)
 {
     const struct check_counts *checks = &counts->checks;
-    const uint64_t *allowed = checks->checks[CHECK_ALLOWED], *denied = checks->checks[CHECK_DENIED];
 
-    metric_family(page, CHECKS, METRIC_COUNTER, "Checks that were answered, and why so.");
-    write_checks_of(page, "allow", "rule", allowed[DECISION_RULE]);
-    write_checks_of(page, "allow", "default", allowed[DECISION_DEFAULT]);
-    write_checks_of(page, "deny", "rule", denied[DECISION_RULE]);
-    write_checks_of(page, "deny", "default", denied[DECISION_DEFAULT]);
-    write_checks_of(page, "deny", "unknown", denied[DECISION_UNKNOWN]);
-    write_checks_of(page, "deny", "oversize", check_counts_of(checks, CHECK_OVERSIZE));
-    write_checks_of(page, "error", "fault", check_counts_of(checks, CHECK_FAULT));
-    write_checks_of(page, "error", "malformed",
+    metric_family(page, CHECKS, METRIC_COUNTER,
+                  "Checks that were answered, and why so; mode shadow: shadow rules would have "
+                  "answered otherwise.");
+    write_decisions(checks, page);
+    write_checks_of(page, "deny", "oversize", "enforce", check_counts_of(checks, CHECK_OVERSIZE));
+    write_checks_of(page, "error", "fault", "enforce", check_counts_of(checks, CHECK_FAULT));
+    write_checks_of(page, "error", "malformed", "enforce",
                     check_counts_of(checks, CHECK_MALFORMED) + counts->unreadable);
-    write_checks_of(page, "error", "late", counts->late);
+    write_checks_of(page, "error", "late", "enforce", counts->late);
 }
 
 /* What there is before anything was counted, so that a rate has a beginning. */
@@ -221,16 +232,16 @@ static void write_peer_headers(const struct check_counts *counts, struct metric_
 
 static void write_calls(const struct server_counts *counts, struct metric_page *page)
 {
-    write_one(page, "synauthz_calls_in_flight", METRIC_GAUGE, "Calls that are being answered.",
-              counts->in_flight);
-    write_one(page, "synauthz_health_watchers", METRIC_GAUGE,
-              "Streams of grpc.health.v1.Health/Watch that are open.", counts->watchers);
-    write_one(page, "synauthz_calls_cancelled_total", METRIC_COUNTER,
-              "Calls whose client did not wait for the answer, or did not take it.",
-              counts->cancelled);
-    write_one(page, "synauthz_connections_refused_total", METRIC_COUNTER,
-              "Connections that were closed at once, beyond the limit.",
-              counts->refused_connections);
+    metric_gauge(page, "synauthz_calls_in_flight", "Calls that are being answered.",
+                 counts->in_flight);
+    metric_gauge(page, "synauthz_health_watchers",
+                 "Streams of grpc.health.v1.Health/Watch that are open.", counts->watchers);
+    metric_counter(page, "synauthz_calls_cancelled_total",
+                   "Calls whose client did not wait for the answer, or did not take it.",
+                   counts->cancelled);
+    metric_counter(page, "synauthz_connections_refused_total",
+                   "Connections that were closed at once, beyond the limit.",
+                   counts->refused_connections);
 }
 
 /* --- capture ---------------------------------------------------------------------------------- */
@@ -245,52 +256,76 @@ static void write_pins(const struct syn_source *pins, struct metric_page *page)
     for (unsigned i = 0; i < sizeof(PIN_STATES) / sizeof(PIN_STATES[0]); i++)
         metric_u64(page, STATE, (struct metric_label[]){{"state", PIN_STATES[i]}, {NULL, NULL}},
                    status.state == (enum pin_source_state)i);
-    write_one(page, "synauthz_pins_swaps_total", METRIC_COUNTER,
-              "Sets of maps that were taken into use.", status.swaps);
-    write_one(page, "synauthz_pins_failures_total", METRIC_COUNTER,
-              "Tries to open the pins that failed, though there were some.", status.failures);
+    metric_counter(page, "synauthz_pins_swaps_total", "Sets of maps that were taken into use.",
+                   status.swaps);
+    metric_counter(page, "synauthz_pins_failures_total",
+                   "Tries to open the pins that failed, though there were some.", status.failures);
     if (status.state == PIN_SOURCE_ABSENT) /* neither of the two is known then */
         return;
-    write_one(page, "synauthz_pins_tracked", METRIC_GAUGE,
-              "1: SYNs are verified by the kernel's sockets; 0: only captured.", status.tracked);
+    metric_gauge(page, "synauthz_pins_tracked",
+                 "1: SYNs are verified by the kernel's sockets; 0: only captured.", status.tracked);
     metric_family(page, "synauthz_heartbeat_age_seconds", METRIC_GAUGE,
                   "Since the agent wrote its heartbeat into the maps.");
     metric_seconds(page, "synauthz_heartbeat_age_seconds", NULL, status.heartbeat_age_ns);
 }
 
-/* Of `serve --attach`: what an agent's page says of its maps. */
-static void write_capture(struct serve_metrics *metrics, struct metric_page *page)
+static void write_maps(struct serve_metrics *metrics, const struct capture_maps *maps, bool tracked,
+                       struct metric_page *page)
 {
     struct capture_numbers numbers;
 
-    metrics->map_read_failures += capture_numbers_read(metrics->maps, true, &numbers);
-    write_one(page, "synauthz_map_read_failures_total", METRIC_COUNTER,
-              "Reads of a map for this page that failed; what they were for is left out.",
-              metrics->map_read_failures);
+    metrics->map_read_failures += capture_numbers_read(maps, tracked, &numbers);
+    metric_counter(page, "synauthz_map_read_failures_total",
+                   "Reads of a map for this page that failed; what they were for is left out.",
+                   metrics->map_read_failures);
     capture_metrics_write(&numbers, page);
 }
 
 /* --- TLS -------------------------------------------------------------------------------------- */
 
-static void write_tls(const struct serve_metrics *metrics, const struct relay_counts *counts,
+static void write_tls(struct serve_metrics *metrics, const struct relay_counts *counts,
                       struct metric_page *page)
 {
     static const char HANDSHAKES[] = "synauthz_tls_handshakes_total";
 
-    write_results(page, "synauthz_tls_reloads_total",
-                  "Certificates read again on SIGHUP and when their files changed.",
-                  metrics->tls_reloads);
+    reload_log_write_metrics(&metrics->tls_reloads, "synauthz_tls", page);
     metric_family(page, HANDSHAKES, METRIC_COUNTER, "TLS handshakes of clients.");
     metric_u64(page, HANDSHAKES, (struct metric_label[]){{"result", "refused"}, {NULL, NULL}},
                counts->refused);
     metric_u64(page, HANDSHAKES, (struct metric_label[]){{"result", "ok"}, {NULL, NULL}},
                counts->accepted);
-    write_one(page, "synauthz_tls_connections", METRIC_GAUGE,
-              "TLS connections now, those in their handshake included.", counts->open);
-    write_one(page, "synauthz_tls_certificate_expiry_timestamp_seconds", METRIC_GAUGE,
-              "When the certificate ends, in Unix time.",
-              (uint64_t)certificates_expiry(metrics->certificates));
+    metric_gauge(page, "synauthz_tls_connections",
+                 "TLS connections now, those in their handshake included.", counts->open);
+    metric_gauge(page, "synauthz_tls_certificate_expiry_timestamp_seconds",
+                 "When the certificate ends, in Unix time.",
+                 (uint64_t)certificates_expiry(metrics->certificates));
 }
+
+/* Opened for this page alone: which set of maps is in use is the source's own to know, and it may
+ * close one at any time. */
+static void write_pinned_maps(struct serve_metrics *metrics, struct metric_page *page)
+{
+    struct pin_source_status status;
+    struct capture_maps maps;
+
+    pin_source_get_status(metrics->pins, &status);
+    if (status.state == PIN_SOURCE_ABSENT ||
+        pin_reader_open(metrics->orders->options.pin_dir, &maps, NULL) < 0)
+        return;
+    write_maps(metrics, &maps, status.tracked, page);
+    capture_maps_close(&maps);
+}
+
+/* What an agent's page says of its maps. */
+static void write_capture(struct serve_metrics *metrics, struct metric_page *page)
+{
+    if (metrics->pins)
+        write_pinned_maps(metrics, page);
+    else if (metrics->maps)
+        write_maps(metrics, metrics->maps, true, page);
+}
+
+/* --- the pages -------------------------------------------------------------------------------- */
 
 static void write_page(void *context, struct metric_page *page)
 {
@@ -298,7 +333,8 @@ static void write_page(void *context, struct metric_page *page)
     struct server_counts counts;
 
     server_get_counts(metrics->server, &counts);
-    write_info(metrics, page);
+    program_metrics_write(page);
+    write_policy(metrics, page);
     write_health(metrics, page);
     write_checks(&counts, page);
     write_lookups(&counts.checks, page);
@@ -308,8 +344,27 @@ static void write_page(void *context, struct metric_page *page)
         write_tls(metrics, &counts.tls, page);
     if (metrics->pins)
         write_pins(metrics->pins, page);
-    if (metrics->maps)
-        write_capture(metrics, page);
+    write_capture(metrics, page);
+}
+
+static void print_config(void *context, FILE *out)
+{
+    serve_config_print(context, out);
+}
+
+void serve_metrics_init(struct serve_metrics *metrics)
+{
+    *metrics = (struct serve_metrics){0};
+    reload_log_init(&metrics->policy_reloads);
+    reload_log_init(&metrics->tls_reloads);
+    config_page_init(&metrics->config);
+}
+
+void serve_metrics_done(struct serve_metrics *metrics)
+{
+    config_page_done(&metrics->config);
+    reload_log_done(&metrics->tls_reloads);
+    reload_log_done(&metrics->policy_reloads);
 }
 
 struct admin_pages serve_metrics_pages(struct serve_metrics *metrics)
@@ -317,6 +372,7 @@ struct admin_pages serve_metrics_pages(struct serve_metrics *metrics)
     return (struct admin_pages){
         .context = metrics,
         .metrics = write_page,
+        .config = print_config,
         .is_live = is_live,
         .is_ready = is_ready,
     };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the admin pages of `serve` say: /metrics, /livez, /readyz. */
+/* What the admin pages of `serve` say: /metrics, /livez, /readyz; /config is serve_config.h. */
 #ifndef SERVE_METRICS_H
 #define SERVE_METRICS_H
 
@@ -9,15 +9,20 @@
 
 #include "admin.h"
 #include "beat.h"
+#include "config_page.h"
+#include "pin_source.h"
+#include "reload.h"
 
 struct capture_maps;
 struct certificates;
 struct policy_store;
+struct serve_orders;
 struct server;
 struct syn_source;
 
 /* Filled in by serve; everything is borrowed and lives longer than the admin server. */
 struct serve_metrics {
+    const struct serve_orders *orders; /* at the start */
     const struct server *server;
     struct policy_store *store;
     struct certificates *certificates; /* NULL: no listener speaks TLS */
@@ -27,8 +32,8 @@ struct serve_metrics {
     /* Written by serve's loop, read by the admin thread. */
     struct beat loop;
     atomic_bool is_draining;
-    atomic_uint_fast64_t policy_reloads[2], config_reloads[2],
-        tls_reloads[2]; /* failed, succeeded */
+    struct reload_log policy_reloads, tls_reloads;
+    struct config_page config;
 
     uint64_t map_read_failures; /* the admin thread's */
 };
@@ -36,6 +41,16 @@ struct serve_metrics {
 /* Is there capture, as far as there should be?  If not, `why` begins with capture_absent,
  * capture_stale or capture_degraded. */
 bool serve_has_capture(const struct serve_metrics *metrics, char why[ADMIN_WHY_MAX]);
+
+/* As /readyz: `why` is set when it is not. */
+bool serve_is_ready(struct serve_metrics *metrics, char why[ADMIN_WHY_MAX]);
+
+/* "fresh", "stale", ... */
+const char *serve_pin_state(enum pin_source_state state);
+
+/* Before and behind everything else. */
+void serve_metrics_init(struct serve_metrics *metrics);
+void serve_metrics_done(struct serve_metrics *metrics);
 
 /* For admin_start(). */
 struct admin_pages serve_metrics_pages(struct serve_metrics *metrics);

@@ -39,6 +39,7 @@ void serve_done(struct serve *serve)
     closep(&serve->signal_fd);
     closep(&serve->console_fd);
     serve_orders_done(&serve->orders);
+    serve_metrics_done(&serve->metrics);
 }
 
 /* --- with privileges -------------------------------------------------------------------------- */
@@ -306,6 +307,14 @@ static int answer(struct serve *serve, struct diag *diag)
     return server_start(&config, &serve->server, diag);
 }
 
+void serve_show_settings(struct serve *serve, const struct serve_orders *wanted)
+{
+    const struct settings_view running_view = serve_orders_view(&serve->orders, serve->given);
+    const struct settings_view wanted_view = serve_orders_view(wanted, serve->given);
+
+    config_page_update(&serve->metrics.config, &running_view, &wanted_view);
+}
+
 static int answer_admin(struct serve *serve, struct diag *diag)
 {
     const struct admin_pages pages = serve_metrics_pages(&serve->metrics);
@@ -313,6 +322,8 @@ static int answer_admin(struct serve *serve, struct diag *diag)
     serve->metrics.server = serve->server;
     serve->metrics.store = serve->store;
     serve->metrics.certificates = serve->certificates;
+    serve->metrics.orders = &serve->orders;
+    serve_show_settings(serve, &serve->orders);
     if (serve->admin_listener.fd < 0)
         return 0;
     return admin_start(take_fd(&serve->admin_listener.fd), &pages, &serve->admin, diag);

@@ -214,33 +214,47 @@ static void print_json_list(const struct text_list *list, FILE *out)
     (void)fputc(']', out);
 }
 
-static void print_json_setting(const struct settings_view *view, size_t index, FILE *out)
+static void print_json_value(const struct settings_view *view, size_t index, FILE *out)
 {
     const struct option_spec *spec = &view->table->specs[index];
-    char origin[ORIGIN_MAX];
 
-    (void)fprintf(out, "\"%s\":{\"value\":", spec->name);
     if (!is_set(view, index))
         (void)fputs("null", out);
     else if (spec->kind == OPTION_LIST)
         print_json_list(list_of(view, spec), out);
     else
         print_scalar(view, spec, true, out);
+}
+
+static void print_json_setting(const struct settings_view *running,
+                               const struct settings_view *wanted, size_t index, FILE *out)
+{
+    const struct option_spec *spec = &running->table->specs[index];
+    const struct settings_view *in_use = spec->live ? wanted : running;
+    char origin[ORIGIN_MAX];
+
+    (void)fprintf(out, "\"%s\":{\"value\":", spec->name);
+    print_json_value(in_use, index, out);
     (void)fputs(",\"from\":", out);
-    json_print_string(out, str_from(settings_origin(view, index, origin, sizeof(origin))));
+    json_print_string(out, str_from(settings_origin(in_use, index, origin, sizeof(origin))));
+    if (!spec->live && option_differs(spec, running->values, wanted->values)) {
+        (void)fputs(",\"after_restart\":", out);
+        print_json_value(wanted, index, out);
+    }
     (void)fputc('}', out);
 }
 
-void settings_print_json(const struct settings_view *view, FILE *out)
+void settings_print_json(const struct settings_view *running, const struct settings_view *wanted,
+                         FILE *out)
 {
     const char *before = "";
 
     (void)fputc('{', out);
-    for (size_t i = 0; i < view->table->count; i++) {
-        if (view->table->specs[i].command_line_only)
+    for (size_t i = 0; i < running->table->count; i++) {
+        if (running->table->specs[i].command_line_only)
             continue;
         (void)fputs(before, out);
-        print_json_setting(view, i, out);
+        print_json_setting(running, wanted, i, out);
         before = ",";
     }
     (void)fputc('}', out);

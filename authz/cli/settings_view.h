@@ -34,7 +34,12 @@ int settings_print_yaml(const struct settings_view *view, FILE *out, struct diag
 
 /* {"NAME":{"value":VALUE,"from":"ORIGIN"},...}, in the order of the table, without what is for the
  * command line only.  Numbers are numbers, durations and sizes are texts as they would be written,
- * and what is not set is null. */
-void settings_print_json(const struct settings_view *view, FILE *out);
+ * and what is not set is null.
+ *
+ * `running` is what the program has started with, `wanted` what was read since (or the same): of
+ * options that a SIGHUP changes the wanted value is shown, of others the running one and, where it
+ * differs, ,"after_restart":VALUE. */
+void settings_print_json(const struct settings_view *running, const struct settings_view *wanted,
+                         FILE *out);
 
 #endif

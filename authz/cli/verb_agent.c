@@ -85,6 +85,27 @@ static enum exit_status read_orders(const struct agent *agent, struct orders *re
     return STATUS_OK;
 }
 
+static struct settings_view view_of(const struct agent *agent, const struct orders *orders)
+{
+    return (struct settings_view){
+        .verb = "agent",
+        .table = &AGENT_OPTIONS,
+        .values = &orders->options,
+        .values_size = sizeof(orders->options),
+        .given = agent->given,
+        .file = orders->file,
+    };
+}
+
+/* On /config. */
+static void show_settings(struct agent *agent, const struct orders *wanted)
+{
+    const struct settings_view running_view = view_of(agent, &agent->orders);
+    const struct settings_view wanted_view = view_of(agent, wanted);
+
+    config_page_update(agent_metrics_config_page(agent->metrics), &running_view, &wanted_view);
+}
+
 static void report(struct agent *agent)
 {
     struct node_status status;
@@ -148,7 +169,10 @@ static int start_metrics(struct agent *agent, struct diag *diag)
     };
     int r = agent_metrics_new(&config, &agent->metrics);
 
-    return r < 0 ? diag_set(diag, r, "no memory for the metrics") : 0;
+    if (r < 0)
+        return diag_set(diag, r, "no memory for the metrics");
+    show_settings(agent, &agent->orders);
+    return 0;
 }
 
 static int start_admin(struct agent *agent, struct diag *diag)
@@ -208,11 +232,15 @@ static void keep_frozen(const struct orders *running, struct orders *wanted)
 static int read_again(struct agent *agent, struct diag *diag)
 {
     CLEANUP(orders_done) struct orders wanted;
+    int r;
 
     if (read_orders(agent, &wanted, diag) != STATUS_OK)
         return -EINVAL;
     keep_frozen(&agent->orders, &wanted);
-    return node_reconfigure(agent->node, &wanted.settings.node, diag);
+    r = node_reconfigure(agent->node, &wanted.settings.node, diag);
+    if (r == 0)
+        show_settings(agent, &wanted);
+    return r;
 }
 
 static void reload(struct agent *agent)
@@ -226,7 +254,7 @@ static void reload(struct agent *agent)
         return;
     }
     r = read_again(agent, &diag);
-    agent_metrics_count_reload(agent->metrics, r == 0);
+    reload_log_note(&agent_metrics_config_page(agent->metrics)->reloads, r, &diag);
     diag_format(&diag, text, sizeof(text));
     if (r < 0)
         oplog_error("configuration not changed, the last good one stays: %s",
@@ -310,18 +338,6 @@ static int run_until_told(struct agent *agent, struct diag *diag)
         if (fds[CHANGES].revents)
             on_change(agent);
     }
-}
-
-static struct settings_view view_of(const struct agent *agent, const struct orders *orders)
-{
-    return (struct settings_view){
-        .verb = "agent",
-        .table = &AGENT_OPTIONS,
-        .values = &orders->options,
-        .values_size = sizeof(orders->options),
-        .given = agent->given,
-        .file = orders->file,
-    };
 }
 
 static enum exit_status print_config(struct agent *agent)

@@ -43,7 +43,7 @@ static void reload_policy(struct serve *serve, const char *path)
     char revision[32];
     int r = policy_store_move(serve->store, path, &diag);
 
-    atomic_fetch_add(&serve->metrics.policy_reloads[r == 0], 1);
+    reload_log_note(&serve->metrics.policy_reloads, r, &diag);
     if (r < 0)
         say_failure("policy not reloaded, the last good one stays", &diag);
     else
@@ -56,7 +56,7 @@ static void say_certificates(struct serve *serve, int r, const struct diag *diag
     struct tm parts;
     char text[32] = "";
 
-    atomic_fetch_add(&serve->metrics.tls_reloads[r == 0], 1);
+    reload_log_note(&serve->metrics.tls_reloads, r, diag);
     if (r < 0) {
         say_failure("certificates not reloaded, the last good ones stay", diag);
         return;
@@ -92,6 +92,7 @@ static void follow(struct serve *serve, const struct serve_orders *wanted)
         oplog_error("restart the server to change %s: until then the old value holds", names);
     reload_policy(serve, wanted->options.policy);
     reload_certificates(serve, &wanted->settings.tls);
+    serve_show_settings(serve, wanted);
 }
 
 static void reload_config(struct serve *serve)
@@ -101,7 +102,7 @@ static void reload_config(struct serve *serve)
     const bool succeeded =
         serve_orders_read(serve->command_line, serve->given, &wanted, &diag) == STATUS_OK;
 
-    atomic_fetch_add(&serve->metrics.config_reloads[succeeded], 1);
+    reload_log_note(&serve->metrics.config.reloads, succeeded ? 0 : -EINVAL, &diag);
     if (succeeded)
         follow(serve, &wanted);
     else
@@ -231,6 +232,7 @@ static enum exit_status run(void *options, const struct text_list *operands,
     enum exit_status status;
 
     (void)operands;
+    serve_metrics_init(&serve.metrics);
     status = serve_orders_read(serve.command_line, given, &serve.orders, &diag);
     if (status == STATUS_OK && serve.command_line->print_config)
         status = print_config(&serve, &diag);

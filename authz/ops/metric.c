@@ -149,6 +149,18 @@ void metric_u64(struct metric_page *page, const char *name, const struct metric_
     append_sample(page, name, "", labels, NULL, value);
 }
 
+void metric_gauge(struct metric_page *page, const char *name, const char *help, uint64_t value)
+{
+    metric_family(page, name, METRIC_GAUGE, help);
+    metric_u64(page, name, NULL, value);
+}
+
+void metric_counter(struct metric_page *page, const char *name, const char *help, uint64_t value)
+{
+    metric_family(page, name, METRIC_COUNTER, help);
+    metric_u64(page, name, NULL, value);
+}
+
 void metric_seconds(struct metric_page *page, const char *name, const struct metric_label *labels,
                     uint64_t nanoseconds)
 {

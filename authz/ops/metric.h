@@ -33,6 +33,10 @@ void metric_u64(struct metric_page *page, const char *name, const struct metric_
 void metric_seconds(struct metric_page *page, const char *name, const struct metric_label *labels,
                     uint64_t nanoseconds);
 
+/* Families of one sample without labels. */
+void metric_gauge(struct metric_page *page, const char *name, const char *help, uint64_t value);
+void metric_counter(struct metric_page *page, const char *name, const char *help, uint64_t value);
+
 /* What was observed, in the unit of the family's name.  `counts` holds one bucket more than
  * `bounds`: how many observations were at most bounds[i] and above the bound before it, the last
  * one those above all bounds; the page has them cumulated, as Prometheus wants them. */

@@ -25,6 +25,8 @@ enum check_outcome {
 struct check_counts {
     /* The reason is that of the decision, and 0 for outcomes that have none. */
     uint64_t checks[CHECK_OUTCOME_COUNT_][DECISION_REASON_COUNT_];
+    /* Of those, which shadow rules would have answered otherwise, were they enforced. */
+    uint64_t shadowed[CHECK_OUTCOME_COUNT_][DECISION_REASON_COUNT_];
     /* Checks that came as far as a look-up that the policy, or the failure mode, was told of. */
     uint64_t lookups[SYN_STATE_COUNT_][SYN_REASON_COUNT_];
     /* And where a peer header was named, what became of it. */
@@ -33,6 +35,7 @@ struct check_counts {
 
 struct check_tally {
     atomic_uint_fast64_t checks[CHECK_OUTCOME_COUNT_][DECISION_REASON_COUNT_];
+    atomic_uint_fast64_t shadowed[CHECK_OUTCOME_COUNT_][DECISION_REASON_COUNT_];
     atomic_uint_fast64_t lookups[SYN_STATE_COUNT_][SYN_REASON_COUNT_];
     atomic_uint_fast64_t peer_headers[PEER_HEADER_COUNT_];
 };

@@ -76,6 +76,8 @@ static enum check_outcome count_decision(struct check_rpc *rpc, const struct dec
     enum check_outcome outcome = decision->verdict == VERDICT_ALLOW ? CHECK_ALLOWED : CHECK_DENIED;
 
     check_tally_count(&rpc->tally.checks[outcome][decision->reason]);
+    if (decision->would_be != decision->verdict)
+        check_tally_count(&rpc->tally.shadowed[outcome][decision->reason]);
     return outcome;
 }
 

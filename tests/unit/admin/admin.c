@@ -52,6 +52,12 @@ static void on_metrics(void *context, struct metric_page *page)
     }
 }
 
+static void on_config(void *context, FILE *out)
+{
+    (void)context;
+    (void)fputs("{\"a\":1}", out);
+}
+
 static bool answer_probe(atomic_bool *state, const char *text, char why[ADMIN_WHY_MAX])
 {
     if (!atomic_load(state))
@@ -83,7 +89,7 @@ static int listen_at(struct fixture *f, const struct sockaddr *address, socklen_
 static int start(struct fixture *f, const struct sockaddr *address, socklen_t length)
 {
     const struct admin_pages pages = {
-        .context = f, .metrics = on_metrics, .is_live = on_live, .is_ready = on_ready};
+        .context = f, .metrics = on_metrics, .config = on_config, .is_live = on_live, .is_ready = on_ready};
     struct diag diag = {0};
 
     atomic_init(&f->is_live, true);
@@ -200,6 +206,15 @@ static void metrics_are_prometheus_text(void **state)
                                         "x_things_total 0\n");
 }
 
+static void config_is_json(void **state)
+{
+    const char *reply = get(*state, "/config");
+
+    assert_int_equal(status_of(reply), 200);
+    assert_non_null(strstr(reply, "\r\nContent-Type: application/json\r\n"));
+    assert_string_equal(body_of(reply), "{\"a\":1}\n");
+}
+
 static void probes_can_turn_both_ways(void **state)
 {
     struct fixture *f = *state;
@@ -250,7 +265,7 @@ static void what_is_asked_decides_the_status(void **state)
         {"GET /livez" REST "Content-Length: 0\r\n\r\n", 200, "\r\n\r\nok\n"},
         {"GET /livez" REST "\r\n", 200, "\r\nConnection: close\r\n"},
         {"GET /livez HTTP/1.0\r\n\r\n", 200, "ok\n"},
-        {"GET /livez/" REST "\r\n", 404, "there are /metrics, /livez and /readyz\n"},
+        {"GET /livez/" REST "\r\n", 404, "there are /metrics, /config, /livez and /readyz\n"},
         {"GET /" REST "\r\n", 404, "/readyz\n"},
         {"GET /../livez" REST "\r\n", 404, "/readyz\n"},
         {"GET /LIVEZ" REST "\r\n", 404, "/readyz\n"},
@@ -432,6 +447,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TCP(metrics_are_prometheus_text),
+        TCP(config_is_json),
         UNIX(metrics_are_prometheus_text),
         TCP(probes_can_turn_both_ways),
         TCP(without_memory_there_is_no_half_page),

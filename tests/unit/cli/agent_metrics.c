@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent_metrics.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -177,9 +178,10 @@ static void reloads_are_counted(void **state)
 
     (void)state;
     bench_init(&bench);
-    agent_metrics_count_reload(bench.metrics, true);
-    agent_metrics_count_reload(bench.metrics, false);
-    agent_metrics_count_reload(bench.metrics, true);
+    reload_log_note(&agent_metrics_config_page(bench.metrics)->reloads, 0, NULL);
+    reload_log_note(&agent_metrics_config_page(bench.metrics)->reloads, -EINVAL,
+                    &(struct diag){.text = "wrong"});
+    reload_log_note(&agent_metrics_config_page(bench.metrics)->reloads, 0, NULL);
     text = page_of(&bench);
     assert_non_null(strstr(text, "synauthz_config_reloads_total{result=\"ok\"} 2\n"));
     assert_non_null(strstr(text, "synauthz_config_reloads_total{result=\"failed\"} 1\n"));

@@ -3,6 +3,7 @@
  * pages is tests/e2e/admin.py. */
 #include "serve_metrics.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +16,7 @@
 
 #include "pin_source.h"
 #include "policy_store.h"
+#include "serve_settings.h"
 #include "server.h"
 
 struct fixture {
@@ -23,6 +25,7 @@ struct fixture {
     struct policy_store *store;
     struct syn_source *pins;
     struct server *server;
+    struct serve_orders orders;
     struct serve_metrics metrics;
     struct admin_pages pages;
 };
@@ -51,7 +54,12 @@ static int start(struct fixture *f)
     struct diag diag = {0};
     int r = server_start(&config, &f->server, &diag);
 
-    f->metrics = (struct serve_metrics){.server = f->server, .store = f->store};
+    serve_metrics_init(&f->metrics);
+    f->metrics.server = f->server;
+    f->metrics.store = f->store;
+    f->metrics.orders = &f->orders;
+    f->orders.options.pin_dir = "/no/such/pins";
+    f->orders.settings.source = SERVE_NONE;
     f->pages = serve_metrics_pages(&f->metrics);
     return r;
 }
@@ -77,6 +85,7 @@ static int tear_down(void **state)
     struct fixture *f = *state;
 
     server_stop(f->server, 0);
+    serve_metrics_done(&f->metrics);
     listener_done(&f->listener);
     syn_source_freep(&f->pins);
     policy_store_freep(&f->store);
@@ -151,9 +160,14 @@ static void a_page_has_what_can_be_counted_from_the_start(void **state)
         "synauthz_ready 1\n",
         "synauthz_policy_info{policy=\"default\",revision=\"",
         "synauthz_policy_reloads_total{result=\"failed\"} 1\n",
+        "synauthz_policy_last_reload_successful 0\n",
         "synauthz_config_reloads_total{result=\"ok\"} 2\n",
-        "synauthz_checks_total{verdict=\"allow\",reason=\"rule\"} 0\n",
-        "synauthz_checks_total{verdict=\"error\",reason=\"late\"} 0\n",
+        "synauthz_config_last_reload_successful 1\n",
+        "synauthz_checks_total{verdict=\"allow\",reason=\"rule\",mode=\"enforce\"} 0\n",
+        "synauthz_checks_total{verdict=\"allow\",reason=\"rule\",mode=\"shadow\"} 0\n",
+        "synauthz_checks_total{verdict=\"error\",reason=\"late\",mode=\"enforce\"} 0\n",
+        "process_resident_memory_bytes ",
+        "process_open_fds ",
         "synauthz_lookups_total{state=\"verified\",reason=\"\"} 0\n",
         "synauthz_lookups_total{state=\"missing\",reason=\"not_seen\"} 0\n",
         "synauthz_lookups_total{state=\"unsupported\",reason=\"proxy_protocol\"} 0\n",
@@ -165,8 +179,9 @@ static void a_page_has_what_can_be_counted_from_the_start(void **state)
     struct fixture *f = *state;
     char *page;
 
-    atomic_store(&f->metrics.policy_reloads[false], 1);
-    atomic_store(&f->metrics.config_reloads[true], 2);
+    reload_log_note(&f->metrics.policy_reloads, -EINVAL, &(struct diag){.text = "wrong"});
+    reload_log_note(&f->metrics.config.reloads, 0, NULL);
+    reload_log_note(&f->metrics.config.reloads, 0, NULL);
     page = page_of(f);
     for (size_t i = 0; i < sizeof(LINES) / sizeof(LINES[0]); i++)
         if (!strstr(page, LINES[i]))

@@ -251,7 +251,7 @@ static void json_says_the_same(void **state)
 
     (void)state;
     set_up(&setting, "--port 80 --port 443", "x.yaml");
-    settings_print_json(&setting.view, out);
+    settings_print_json(&setting.view, &setting.view, out);
     (void)fclose(out);
     assert_contains(text, "{\"interface\":{\"value\":[],\"from\":\"x.yaml:4\"},");
     assert_contains(text, ",\"port\":{\"value\":[\"80\",\"443\"],\"from\":\"command line\"},");
@@ -259,6 +259,35 @@ static void json_says_the_same(void **state)
     assert_contains(text, ",\"capture\":{\"value\":\"auto\",\"from\":\"default\"},");
     assert_contains(text, ",\"max-live\":{\"value\":500,\"from\":\"x.yaml:5\"},");
     assert_null(strstr(text, "print-config"));
+    tear_down(&setting);
+}
+
+static void what_waits_for_a_restart_is_said(void **state)
+{
+    CLEANUP(config_file_freep) struct config_file *file = NULL;
+    CLEANUP(freep) char *text = NULL;
+    union any_options later;
+    struct settings_view wanted;
+    struct setting setting;
+    struct diag diag = {0};
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+
+    (void)state;
+    set_up(&setting, "--port 80", "x.yaml");
+    later = setting.given;
+    assert_int_equal(config_file_parse(STR("version: 1\nagent:\n  max-live: 600\n  syn-rate: 8\n"),
+                                       "y.yaml", "agent", &setting.line.given, &later, &file,
+                                       &diag),
+                     0);
+    wanted = view_of(&CONFIG_SECTIONS[0], &later, &setting.line.given, file);
+    settings_print_json(&setting.view, &wanted, out);
+    (void)fclose(out);
+    assert_contains(text, ",\"max-live\":{\"value\":500,\"from\":\"x.yaml:5\","
+                          "\"after_restart\":600},");
+    assert_contains(text, ",\"syn-rate\":{\"value\":8,\"from\":\"y.yaml:4\"},");
+    assert_contains(text, ",\"pin-dir\":{\"value\":\"/run/x\",\"from\":\"x.yaml:2\","
+                          "\"after_restart\":\"/run/synauthz/bpf\"},");
     tear_down(&setting);
 }
 
@@ -270,6 +299,7 @@ int main(void)
         cmocka_unit_test(a_files_name_cannot_end_its_comment),
         cmocka_unit_test(what_no_yaml_can_say_is_refused),
         cmocka_unit_test(json_says_the_same),
+        cmocka_unit_test(what_waits_for_a_restart_is_said),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

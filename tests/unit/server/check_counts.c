@@ -20,9 +20,11 @@ static void tallies_of_several_threads_are_summed(void **state)
     check_tally_count(&two.lookups[SYN_STATE_COUNT_ - 1][SYN_REASON_COUNT_ - 1]);
     check_tally_count(&one.peer_headers[PEER_HEADER_IGNORED]);
     check_tally_count(&two.peer_headers[PEER_HEADER_IGNORED]);
+    check_tally_count(&one.shadowed[CHECK_DENIED][DECISION_RULE]);
     check_counts_add(&sum, &one);
     check_counts_add(&sum, &two);
     assert_int_equal(sum.checks[CHECK_DENIED][DECISION_RULE], 2);
+    assert_int_equal(sum.shadowed[CHECK_DENIED][DECISION_RULE], 1);
     assert_int_equal(check_counts_of(&sum, CHECK_DENIED), 3);
     assert_int_equal(check_counts_of(&sum, CHECK_ALLOWED), 1);
     assert_int_equal(check_counts_of(&sum, CHECK_FAULT), 0);

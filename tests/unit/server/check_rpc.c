@@ -61,7 +61,7 @@ static void open_rpc(struct fixture *f, size_t arena_bytes)
     assert_int_equal(check_rpc_init(&f->rpc, &config), 0);
 }
 
-static struct str some_wire(struct fixture *f)
+static struct str wire_of(struct fixture *f, const char *path)
 {
     static const struct str HEADERS[][2] = {{STR_INIT("x_tcp_p0f"), STR_INIT("forged")},
                                             {STR_INIT("accept"), STR_INIT("*/*")}};
@@ -70,11 +70,16 @@ static struct str some_wire(struct fixture *f)
                                      .destination = "192.0.2.1",
                                      .destination_port = 443,
                                      .has_http = true,
-                                     .path = "/",
+                                     .path = path,
                                      .headers = HEADERS,
                                      .header_count = 2};
 
     return check_wire_write(&check, f->wire, sizeof(f->wire));
+}
+
+static struct str some_wire(struct fixture *f)
+{
+    return wire_of(f, "/");
 }
 
 static enum check_outcome ask(struct fixture *f, struct str wire, struct str *ret_reply)
@@ -148,12 +153,44 @@ static void a_request_too_large_to_be_read_is_denied(void **state)
     check_rpc_done(&f->rpc);
 }
 
+static const char SHADOWED[] = "version: 1\n"
+                               "rules:\n"
+                               "  - id: soon\n"
+                               "    mode: shadow\n"
+                               "    when: {http.path: /soon}\n"
+                               "    then: deny\n"
+                               "default: allow\n";
+
+static void what_shadow_rules_would_answer_is_counted(void **state)
+{
+    static const char *const PATHS[] = {"/", "/soon", "/soon"};
+    struct fixture *f = *state;
+    FILE *file = fopen(f->path, "w");
+    struct diag diag = {0};
+    struct check_counts counts = {0};
+
+    assert_true(file && fputs(SHADOWED, file) >= 0 && fclose(file) == 0);
+    assert_int_equal(policy_store_reload(f->store, &diag), 0);
+    open_rpc(f, CHECK_ARENA_BYTES);
+    for (size_t i = 0; i < sizeof(PATHS) / sizeof(PATHS[0]); i++) {
+        struct str reply;
+
+        assert_int_equal(ask(f, wire_of(f, PATHS[i]), &reply), CHECK_ALLOWED);
+    }
+    check_counts_add(&counts, &f->rpc.tally);
+    assert_int_equal(counts.checks[CHECK_ALLOWED][DECISION_DEFAULT], 3);
+    assert_int_equal(counts.shadowed[CHECK_ALLOWED][DECISION_DEFAULT], 2);
+    check_rpc_done(&f->rpc);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(each_arena_that_is_too_small_denies, set_up, tear_down),
         cmocka_unit_test_setup_teardown(each_cut_of_a_request_is_malformed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_fault_has_no_reply, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_shadow_rules_would_answer_is_counted, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_request_too_large_to_be_read_is_denied, set_up,
                                         tear_down),
     };
