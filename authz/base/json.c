@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "json.h"
 
-#include <stdint.h>
+#include <time.h>
+
+enum { TIME_TEXT_MAX = 64 };
 
 static bool is_continuation(struct str text, size_t at)
 {
@@ -99,4 +101,14 @@ void json_print_text_or_null(FILE *out, const char *text)
         json_print_string(out, str_from(text));
     else
         (void)fputs("null", out);
+}
+
+void json_print_time(FILE *out, int64_t unix_s)
+{
+    const time_t seconds = (time_t)unix_s;
+    char text[TIME_TEXT_MAX];
+    struct tm parts;
+
+    (void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &parts));
+    (void)fprintf(out, "\"%s\"", text);
 }

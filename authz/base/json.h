@@ -6,6 +6,7 @@
 #ifndef JSON_H
 #define JSON_H
 
+#include <stdint.h>
 #include <stdio.h>
 
 #include "str.h"
@@ -19,6 +20,9 @@ size_t json_take_character(struct str *text, char piece[JSON_PIECE_MAX]);
 /* Print `text` as it looks between quotes, or with them.  Errors stay in `out` (ferror). */
 void json_print_text(FILE *out, struct str text);
 void json_print_string(FILE *out, struct str text);
+
+/* Unix time as RFC 3339 in UTC: "2000-03-01T00:00:00Z". */
+void json_print_time(FILE *out, int64_t unix_s);
 
 /* A string, or null for NULL and "". */
 void json_print_text_or_null(FILE *out, const char *text);

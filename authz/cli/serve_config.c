@@ -45,8 +45,9 @@ static void print_tls(struct serve_metrics *metrics, FILE *out)
         (void)fputs("null", out);
         return;
     }
-    (void)fprintf(out, "{\"certificate_expiry_unix\":%" PRId64 ",\"reload\":",
-                  (int64_t)certificates_expiry(metrics->certificates));
+    (void)fputs("{\"certificate_expires\":", out);
+    json_print_time(out, (int64_t)certificates_expiry(metrics->certificates));
+    (void)fputs(",\"reload\":", out);
     reload_log_print_json(&metrics->tls_reloads, out);
     (void)fputc('}', out);
 }

@@ -7,7 +7,7 @@
 
 #include "json.h"
 
-enum { NAME_MAX_BYTES = 96, TIME_MAX_BYTES = 32 };
+enum { NAME_MAX_BYTES = 96 };
 
 static int64_t now_s(void)
 {
@@ -84,17 +84,7 @@ void reload_log_write_metrics(struct reload_log *log, const char *thing, struct 
     metric_u64(page, name, NULL, (uint64_t)result.success_s);
 }
 
-/* --- JSON ------------------------------------------------------------------------------------- */
-
-static void print_time(int64_t unix_s, FILE *out)
-{
-    const time_t seconds = (time_t)unix_s;
-    char text[TIME_MAX_BYTES];
-    struct tm parts;
-
-    (void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &parts));
-    (void)fprintf(out, "\"%s\"", text);
-}
+/* --- JSON ---------------------------------------------------------------------------------- */
 
 void reload_log_print_json(struct reload_log *log, FILE *out)
 {
@@ -102,11 +92,11 @@ void reload_log_print_json(struct reload_log *log, FILE *out)
 
     reload_log_get(log, &result);
     (void)fputs("{\"loaded\":", out);
-    print_time(result.success_s, out);
+    json_print_time(out, result.success_s);
     (void)fprintf(out, ",\"reloads\":{\"ok\":%" PRIu64 ",\"failed\":%" PRIu64 "},\"last\":{",
                   result.succeeded, result.failed);
     (void)fputs("\"tried\":", out);
-    print_time(result.attempt_s, out);
+    json_print_time(out, result.attempt_s);
     (void)fputs(",\"error\":", out);
     json_print_text_or_null(out, result.error);
     (void)fputs("}}", out);

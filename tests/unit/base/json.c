@@ -77,9 +77,27 @@ static void each_byte_is_taken_once(void **state)
     }
 }
 
+static void times_and_absent_texts(void **state)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+
+    (void)state;
+    json_print_time(out, 951868800);
+    json_print_time(out, 0);
+    json_print_text_or_null(out, "a\"b");
+    json_print_text_or_null(out, "");
+    json_print_text_or_null(out, NULL);
+    (void)fclose(out);
+    assert_string_equal(text, "\"2000-03-01T00:00:00Z\"\"1970-01-01T00:00:00Z\"\"a\\\"b\"nullnull");
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(times_and_absent_texts),
         cmocka_unit_test(what_json_forbids_in_a_string_is_escaped),
         cmocka_unit_test(utf8_stays_and_all_else_is_replaced),
         cmocka_unit_test(each_byte_is_taken_once),
