@@ -13,6 +13,7 @@
 #include "shared_options.h"
 
 enum { THREADS_MAX = 64, DRAIN_MS_MAX = 3600000 };
+enum { REQUEST_BYTES_LARGEST = 32 << 20, CONNECTION_AGE_MAX_MS = 7 * 86400 * 1000 };
 
 static const char *const FAULTS[] = {
     [ON_FAULT_ERROR] = "error", [ON_FAULT_POLICY] = "policy", NULL};
@@ -159,6 +160,41 @@ static const struct option_spec SPECS[] = {
      .max = DRAIN_MS_MAX,
      .default_text = "2s",
      .help = "then let calls in flight end, for so long"},
+    {.name = "max-connections",
+     .kind = OPTION_NUMBER,
+     .value = "N",
+     .offset = AT(max_connections),
+     .min = 1,
+     .max = 1 << 20,
+     .default_text = "4096",
+     .help = "connections at once, about; fewer where the limit of open\n"
+             "files is low.  One more is closed at once"},
+    {.name = "max-streams",
+     .kind = OPTION_NUMBER,
+     .value = "N",
+     .offset = AT(max_streams),
+     .min = 1,
+     .max = 1 << 16,
+     .default_text = "100",
+     .help = "calls at once on one connection, which clients are told;\n"
+             "Envoy opens another connection beyond it"},
+    {.name = "max-request-bytes",
+     .kind = OPTION_SIZE,
+     .value = "SIZE",
+     .offset = AT(max_request_bytes),
+     .min = 64 << 10,
+     .max = REQUEST_BYTES_LARGEST,
+     .default_text = "8MiB",
+     .help = "a Check with its body may be so large; beyond it the\n"
+             "request is denied as oversize"},
+    {.name = "max-connection-age",
+     .kind = OPTION_DURATION,
+     .value = "DURATION",
+     .offset = AT(max_connection_age_ms),
+     .max = CONNECTION_AGE_MAX_MS,
+     .default_text = "0",
+     .help = "let clients connect again after about so long, for load\n"
+             "balancers that spread connections; 0 is never"},
     OPTION_MAX_PENDING(struct serve_options, max_pending,
                        .help = "SYNs that wait for the end of their handshake (with\n"
                                "--attach; without this option 131072)"),

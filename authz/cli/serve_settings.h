@@ -16,6 +16,7 @@ struct serve_options {
     const char *tls_cert, *tls_key, *tls_client_ca;
     struct text_list listen, attach, ports, prefixes, redirect_ports, tls_client_san;
     uint64_t threads, max_pending, max_live;
+    uint64_t max_connections, max_streams, max_request_bytes, max_connection_age_ms;
     uint64_t drain_delay_ms, drain_timeout_ms;
     unsigned on_fault;       /* enum on_fault */
     uint64_t error_response; /* 0: not given */

@@ -302,6 +302,10 @@ static int answer(struct serve *serve, struct diag *diag)
         .source = serve->source,
         .on_fault = (enum on_fault)serve->orders.options.on_fault,
         .fault_status = (unsigned)serve->orders.options.error_response,
+        .limits = {.connections = (unsigned)serve->orders.options.max_connections,
+                   .streams = (unsigned)serve->orders.options.max_streams,
+                   .request_bytes = (size_t)serve->orders.options.max_request_bytes,
+                   .connection_age_ms = (unsigned)serve->orders.options.max_connection_age_ms},
     };
 
     return server_start(&config, &serve->server, diag);

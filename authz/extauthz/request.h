@@ -22,7 +22,7 @@ enum request_status {
 };
 
 enum {
-    REQUEST_BYTES_MAX = 1 << 20, /* default; Envoy's own default for headers is 60 KiB */
+    REQUEST_BYTES_MAX = 8 << 20, /* default; with the body that Envoy may send along */
     REQUEST_HEADERS_MAX = 1024,  /* default; Envoy's own is 100 */
     REQUEST_VARIANTS_MAX = 64,   /* names in request.variants */
 };

@@ -11,7 +11,7 @@
 
 #include "health_rpc.h"
 #include "num.h"
-#include "request.h"
+#include "request_pieces.h"
 
 /* What goes back: a message, or a status other than OK with a word why; or nothing from here. */
 struct answer {
@@ -35,33 +35,29 @@ static struct answer message(struct str reply)
 
 /* --- the request ------------------------------------------------------------------------------ */
 
-/* The bytes of the message: where gRPC has them if they are in one piece, else copied. Returns
- * false when the arena is full. */
-static bool read_bytes(grpc_byte_buffer *buffer, struct arena *arena, struct str *ret_bytes)
-{
-    const grpc_slice_buffer *pieces = &buffer->data.raw.slice_buffer;
-    char *copy, *at;
-
-    if (pieces->count == 1) {
-        *ret_bytes = (struct str){(const char *)GRPC_SLICE_START_PTR(pieces->slices[0]),
-                                  GRPC_SLICE_LENGTH(pieces->slices[0])};
-        return true;
-    }
-    copy = at = arena_alloc(arena, pieces->length);
-    if (!copy)
-        return false;
-    for (size_t i = 0; i < pieces->count; i++) {
-        memcpy(at, GRPC_SLICE_START_PTR(pieces->slices[i]), GRPC_SLICE_LENGTH(pieces->slices[i]));
-        at += GRPC_SLICE_LENGTH(pieces->slices[i]);
-    }
-    *ret_bytes = (struct str){copy, pieces->length};
-    return true;
-}
-
 /* A small slice lies in the object itself. */
 static struct str slice_text(const grpc_slice *slice)
 {
     return (struct str){(const char *)GRPC_SLICE_START_PTR(*slice), GRPC_SLICE_LENGTH(*slice)};
+}
+
+/* The bytes of the message: where gRPC has them if they are in one piece, else copied, but for a
+ * body that Envoy sent along.  Returns false when the arena is full. */
+static bool read_bytes(grpc_byte_buffer *buffer, struct arena *arena, struct str *ret_bytes)
+{
+    const grpc_slice_buffer *slices = &buffer->data.raw.slice_buffer;
+    struct str *pieces;
+
+    if (slices->count == 1) {
+        *ret_bytes = slice_text(&slices->slices[0]);
+        return true;
+    }
+    pieces = arena_calloc(arena, slices->count, sizeof(*pieces));
+    if (!pieces)
+        return false;
+    for (size_t i = 0; i < slices->count; i++)
+        pieces[i] = slice_text(&slices->slices[i]);
+    return request_pieces_join(pieces, slices->count, arena, ret_bytes);
 }
 
 static bool is_late(gpr_timespec deadline)

@@ -13,8 +13,8 @@
 #include "reply.h"
 #include "request.h"
 
-/* Holds the largest request once, when it came in pieces, its repeated headers joined, and a reply.
- * Pages are touched only when they are used. */
+/* Holds a request that came in pieces, without its body, its repeated headers joined, and a reply.
+ * What does not fit is oversize.  Pages are touched only when they are used. */
 enum { CHECK_ARENA_BYTES = 4 << 20 };
 
 enum { DECISION_ID_PREFIX = 16, DECISION_ID_LENGTH = 32 };

@@ -15,23 +15,10 @@
 #include "cleanup.h"
 #include "descriptors.h"
 #include "tls_front.h"
+#include "transport_args.h"
 #include "worker.h"
 
 enum {
-    STREAMS_PER_CONNECTION = 100,
-    /* Bounds the messages that all connections together make gRPC buffer while they arrive.  Beyond
-     * it, which one message of about 62 MB is by itself, streams are reset: a gRPC error, so that
-     * Envoy's failure mode decides.  A limit for one message (minimal_stack has none) would do the
-     * same at a smaller size; so anything up to the quota is read, and denied from
-     * REQUEST_BYTES_MAX on.
-     *
-     * Not bounded by it, in Debian's C core: headers in CONTINUATION frames without an end, and the
-     * calls of a client that goes on asking and never reads, until slots.h shuts its connection
-     * down.  Either can take all memory there is, so the port is for Envoy alone (README). */
-    QUOTA_BYTES = 64 << 20,
-    /* Envoy's connection_keepalive is usually 10 s or more; pings more frequent than this are
-       abuse. */
-    PING_INTERVAL_MIN_MS = 5000,
     DRAIN_STEP_MS = 20,
     CUT_AFTER_MS = 500, /* for connections to close by themselves */
     DRAIN_QUIET_STEPS =
@@ -74,40 +61,23 @@ static void set_up_grpc(unsigned threads)
 
 /* --- start ------------------------------------------------------------------------------------ */
 
-static grpc_arg integer(const char *key, int value)
-{
-    char *name;
-
-    memcpy(&name, &key, sizeof(name)); /* gRPC's struct is not const-correct; it copies the name */
-    return (grpc_arg){.type = GRPC_ARG_INTEGER, .key = name, .value.integer = value};
-}
-
 static int start_worker(struct server *server, struct worker **ret_worker)
 {
-    grpc_arg args[] = {
-        integer(GRPC_ARG_MINIMAL_STACK, 1),
-        integer(GRPC_ARG_ENABLE_CHANNELZ, 0),
-        integer(GRPC_ARG_MAX_CONCURRENT_STREAMS, STREAMS_PER_CONNECTION),
-        integer(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
-        integer(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, PING_INTERVAL_MIN_MS),
-        integer(GRPC_ARG_RESOURCE_QUOTA, 0),
-    };
-    const grpc_channel_args list = {.num_args = sizeof(args) / sizeof(args[0]), .args = args};
+    const struct server_limits *limits = &server->config.limits;
+    struct transport_args args;
     const struct worker_config config = {
-        .args = &list,
+        .args = &args.list,
         .check = {.store = server->config.store,
                   .source = server->config.source,
                   .on_fault = server->config.on_fault,
                   .fault_status = server->config.fault_status,
+                  .limits.bytes_max = limits->request_bytes,
                   .arena_bytes = CHECK_ARENA_BYTES},
         .shared = &server->shared,
         .gate = &server->gate,
     };
-    grpc_arg *quota = &args[sizeof(args) / sizeof(args[0]) - 1];
 
-    quota->type = GRPC_ARG_POINTER;
-    quota->value.pointer.p = server->quota;
-    quota->value.pointer.vtable = grpc_resource_quota_arg_vtable();
+    transport_args_init(&args, limits, server->quota);
     return worker_start(&config, ret_worker);
 }
 
@@ -204,7 +174,7 @@ static int start_all(struct server *server, struct diag *diag)
 
     set_up_grpc(server->config.threads);
     server->quota = grpc_resource_quota_create("synauthz");
-    grpc_resource_quota_resize(server->quota, QUOTA_BYTES);
+    grpc_resource_quota_resize(server->quota, TRANSPORT_QUOTA_BYTES);
     server->credentials = grpc_insecure_server_credentials_create();
     r = start_workers(server);
     if (r < 0)
@@ -226,8 +196,8 @@ int server_start(const struct server_config *config, struct server **ret_server,
     sigset_t all, before;
     int descriptor_limit, r;
 
-    r = descriptors_limit(config->max_connections ? config->max_connections
-                                                  : SERVER_MAX_CONNECTIONS,
+    r = descriptors_limit(config->limits.connections ? config->limits.connections
+                                                     : SERVER_CONNECTIONS,
                           &descriptor_limit, diag);
     if (r < 0)
         return r;

@@ -21,6 +21,17 @@ struct certificates;
 struct policy_store;
 struct server;
 
+/* What clients may take; a member that is 0: its default. */
+struct server_limits {
+    /* Fewer where RLIMIT_NOFILE is low, and about so many, since other descriptors count too. */
+    unsigned connections;
+    unsigned streams;     /* at once, of each connection: calls and watchers */
+    size_t request_bytes; /* of a Check; more is denied as oversize */
+    /* A connection as old as this is told to end: GOAWAY, then what is in flight ends.  0: never.
+     */
+    unsigned connection_age_ms;
+};
+
 struct server_config {
     const struct listener *listeners; /* borrowed; closed by their owner after server_stop() */
     size_t listener_count;
@@ -31,12 +42,10 @@ struct server_config {
     const struct syn_source *source; /* borrowed */
     enum on_fault on_fault;
     unsigned fault_status; /* HTTP status of an error_response for our faults; 0: a gRPC error */
-    /* 0: the default.  About, since other descriptors count too; fewer where RLIMIT_NOFILE is low
-     */
-    unsigned max_connections;
+    struct server_limits limits;
 };
 
-enum { SERVER_MAX_CONNECTIONS = 4096 };
+enum { SERVER_CONNECTIONS = 4096, SERVER_STREAMS = 100 };
 
 /* Summed over all threads. */
 struct server_counts {

@@ -94,7 +94,7 @@ static inline void start(struct fixture *f, unsigned threads, unsigned max_conne
         .threads = threads,
         .store = f->store,
         .source = &f->source.base,
-        .max_connections = max_connections,
+        .limits.connections = max_connections,
     };
     struct diag diag = {0};
 
