@@ -3,6 +3,7 @@
 """The Envoy configurations of envoy/, these very files: each is loaded by every Envoy that we name, and does in a lab
 what it says.  demo.py drives envoy.yaml, rolling_restart.py replicas.yaml, wasm.py wasm/envoy.yaml."""
 
+import contextlib
 import json
 import ssl
 import threading
@@ -95,8 +96,16 @@ def documented(cases):
 # ------------------------------------------------------------------------------------------------ they do what they say
 
 
-def bytes_of_answer(connection):
-    connection.socket.sendall(b"GET / HTTP/1.1\r\nhost: lab.test\r\n\r\n")
+def client_hello(name):
+    context, out = ssl.create_default_context(), ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), out, server_hostname=name).do_handshake()
+    return out.read()
+
+
+def bytes_of_answer(connection, request=b"GET / HTTP/1.1\r\nhost: lab.test\r\n\r\n"):
+    """b"" where the connection was closed instead."""
+    connection.socket.sendall(request)
     try:
         return connection.socket.recv(4096)
     except ConnectionResetError:
@@ -112,9 +121,12 @@ def network(cases, lab):
         cases.equal("network filter: a denied one is closed", bytes_of_answer(without_timestamps(lab)), b"")
         wait_until(lambda: '"rule":"no-timestamps"' in envoy.output(), 10, "the denial in the access log")
         cases.check("the access log says why", '"flags":"UAEX"' in envoy.output(), envoy.output())
-        checks = metric("synauthz_checks_total")
-        cases.equal("who says nothing is not asked about", checks, 2)
+        cases.equal("who says nothing is not asked about", metric("synauthz_checks_total"), 2)
         cases.equal("until it does", silent.get().status, 200)
+        answer = bytes_of_answer(Connection(lab), client_hello("lab.test"))
+        cases.check("network filter: TLS gets through", answer != b"", answer)  # the upstream complains, in HTTP
+        answer = bytes_of_answer(Connection(lab), client_hello("db.internal"))
+        cases.equal("network filter: by the name in its ClientHello", answer, b"")
 
 
 def rbac(cases, lab):

@@ -119,6 +119,45 @@ def hand_over(cases, lab):
     envoy.stop()
 
 
+HEALTH_CHECKS = """\
+      common_lb_config: {healthy_panic_threshold: {value: 0}} # no server that is not healthy is asked
+      health_checks:
+        - timeout: 1s
+          interval: 0.1s
+          no_traffic_interval: 0.1s
+          unhealthy_threshold: 1
+          healthy_threshold: 1
+          reuse_connection: false
+          grpc_health_check: {service_name: envoy.service.auth.v3.Authorization}
+"""
+
+
+def with_health_checks(lab):
+    with open(os.path.join(HERE, "envoy.yaml")) as file:
+        text = file.read()
+    cluster = "    - name: synauthz\n      type: STATIC\n"
+    if text.count(cluster) != 1:
+        raise LabError("envoy.yaml has no cluster as it was")
+    return lab.write("checked.yaml", text.replace(cluster, cluster + HEALTH_CHECKS))
+
+
+def checked_hand_over(cases, lab):
+    """The same where Envoy checks health, with a connection for each check, and servers take their time to end."""
+    names = [f"checked-{n}" for n in range(5)]
+    server = serve(lab, names[0], "--drain-delay", "1s")
+    envoy = lab.start_envoy(config=with_health_checks(lab))
+    first_answers(lab, names[0])
+    load = Load(lab)
+    for name in names[1:]:
+        heir = serve(lab, name, "--drain-delay", "1s")
+        server.stop()
+        server = heir
+        wait_until(lambda: load.answers_of(name) > 150, 60, f"answers of {name}")
+    report(cases, "hand-overs of a unix socket whose health is checked", load, names)
+    server.stop()
+    envoy.stop()
+
+
 def replicas(cases, lab):
     """Two servers on TCP ports, restarted one after the other: Envoy is told by health, and goes to the other."""
     addresses = ("127.0.0.1:9191", "127.0.0.1:9192")
@@ -184,6 +223,7 @@ def main(cases):
         "agent", find_synauthz(), "agent", "--interface", SERVER_DEVICE, "--port", str(PORT), "--group", "nogroup"
     ).wait_for("ready")
     hand_over(cases, lab)
+    checked_hand_over(cases, lab)
     replicas(cases, lab)
     drain(cases, lab)
 
