@@ -3,6 +3,7 @@
 #ifndef SERVE_H
 #define SERVE_H
 
+#include "serve_decisions.h"
 #include "serve_metrics.h"
 #include "serve_settings.h"
 #include "server.h"
@@ -23,6 +24,7 @@ struct serve {
     struct syn_source *source;
     struct certificates *certificates; /* NULL without a TLS listener */
     struct policy_store *store;
+    struct serve_decisions decisions;
     struct server *server;
     struct admin *admin;
     struct serve_metrics metrics;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "capture_metrics.h"
+#include "decision_metrics.h"
 #include "certificates.h"
 #include "pin_reader.h"
 #include "policy.h"
@@ -125,6 +126,7 @@ static void write_checks_of(struct metric_page *page, const char *verdict, const
     metric_u64(page, CHECKS, labels, value);
 }
 
+/* Each Check is in one of the two modes: so the sum is that of all. */
 static void write_decisions(const struct check_counts *counts, struct metric_page *page)
 {
     static const struct {
@@ -340,6 +342,10 @@ static void write_page(void *context, struct metric_page *page)
     write_lookups(&counts.checks, page);
     write_peer_headers(&counts.checks, page);
     write_calls(&counts, page);
+    decision_metrics_latency(&counts.checks, page);
+    decision_metrics_rules(&counts.checks, policy_store_series(metrics->store), page);
+    if (metrics->decision_log)
+        decision_metrics_log(metrics->decision_log, page);
     if (metrics->certificates)
         write_tls(metrics, &counts.tls, page);
     if (metrics->pins)

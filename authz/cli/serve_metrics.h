@@ -15,6 +15,7 @@
 
 struct capture_maps;
 struct certificates;
+struct decision_log;
 struct policy_store;
 struct serve_orders;
 struct server;
@@ -25,6 +26,7 @@ struct serve_metrics {
     const struct serve_orders *orders; /* at the start */
     const struct server *server;
     struct policy_store *store;
+    struct decision_log *decision_log; /* NULL: there is none */
     struct certificates *certificates; /* NULL: no listener speaks TLS */
     const struct syn_source *pins;     /* NULL: SYNs do not come from pins */
     const struct capture_maps *maps;   /* of capture of our own, or NULL */

@@ -6,17 +6,26 @@
 #include <string.h>
 
 #include "decide.h"
+#include "log_sink.h"
+#include "redact.h"
+#include "serve_decisions.h"
 #include "client_name.h"
 #include "listener.h"
 #include "options_changed.h"
 #include "serve_tls.h"
 #include "shared_options.h"
 
-enum { THREADS_MAX = 64, DRAIN_MS_MAX = 3600000 };
+enum { SAMPLE_MAX = 1000000000, THREADS_MAX = 64, DRAIN_MS_MAX = 3600000 };
 enum { REQUEST_BYTES_LARGEST = 32 << 20, CONNECTION_AGE_MAX_MS = 7 * 86400 * 1000 };
 
 static const char *const FAULTS[] = {
     [ON_FAULT_ERROR] = "error", [ON_FAULT_POLICY] = "policy", NULL};
+
+static const char *const LOG_ONLY[] = {
+    [DECISION_LOG_ALL] = "all", [DECISION_LOG_DENY] = "deny", NULL};
+
+static const char *const LOG_QUERY[] = {
+    [QUERY_HIDDEN] = "hidden", [QUERY_NAMES] = "names", [QUERY_FULL] = "full", NULL};
 
 static int check_source(struct str value, struct diag *diag)
 {
@@ -136,6 +145,63 @@ static const struct option_spec SPECS[] = {
      .default_text = "-",
      .help = "write the operational log there, opened again on SIGHUP;\n"
              "- is standard error"},
+    {.name = "decision-log",
+     .kind = OPTION_TEXT,
+     .value = "FILE|unix:/path|-",
+     .offset = AT(decision_log),
+     .check = log_sink_check,
+     .help = "write a line of JSON for each Check to a file, opened\n"
+             "again on SIGHUP, to whoever receives datagrams there, or\n"
+             "to standard output; never delays a Check"},
+    {.name = "decision-log-only",
+     .kind = OPTION_CHOICE,
+     .value = "all|deny",
+     .offset = AT(decision_log_only),
+     .choices = LOG_ONLY,
+     .default_text = "all",
+     .help = "deny: Checks that were denied or ended in an error, and\n"
+             "those that shadow rules would have decided otherwise"},
+    {.name = "decision-log-sample-allow",
+     .kind = OPTION_NUMBER,
+     .value = "N",
+     .offset = AT(decision_log_sample_allow),
+     .min = 1,
+     .max = SAMPLE_MAX,
+     .default_text = "1",
+     .help = "of the others log one in N, by chance"},
+    {.name = "decision-log-sample-deny",
+     .kind = OPTION_NUMBER,
+     .value = "N",
+     .offset = AT(decision_log_sample_deny),
+     .min = 1,
+     .max = SAMPLE_MAX,
+     .default_text = "1",
+     .help = "of those that `deny` means log one in N, by chance"},
+    {.name = "decision-log-query",
+     .kind = OPTION_CHOICE,
+     .value = "hidden|names|full",
+     .offset = AT(decision_log_query),
+     .choices = LOG_QUERY,
+     .default_text = "hidden",
+     .help = "how much of a query is shown: that there is one, the\n"
+             "names of its parameters, or all"},
+    {.name = "decision-log-header",
+     .kind = OPTION_LIST,
+     .value = "NAME",
+     .offset = AT(decision_log_headers),
+     .check = serve_decisions_check_header,
+     .help = "show the request's header; of credentials (authorization,\n"
+             "cookie and the like) only that it is there; may be\n"
+             "repeated"},
+    {.name = "decision-log-queue",
+     .kind = OPTION_SIZE,
+     .value = "SIZE",
+     .offset = AT(decision_log_queue),
+     .min = 64 << 10,
+     .max = 256 << 20,
+     .default_text = "1MiB",
+     .help = "lines that wait for a slow destination, for each thread;\n"
+             "beyond it they are dropped and counted"},
     {.name = "threads",
      .kind = OPTION_NUMBER,
      .value = "N",
@@ -273,6 +339,8 @@ int serve_settings_read(const struct serve_options *options, struct serve_settin
     r = read_source(ret_settings, diag);
     if (r == 0)
         r = serve_tls_files(options, &ret_settings->tls, diag);
+    if (r == 0)
+        r = serve_decisions_check(options, diag);
     if (r < 0)
         return r;
     r = read_lists(ret_settings);

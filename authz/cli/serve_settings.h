@@ -20,8 +20,15 @@ struct serve_options {
     uint64_t drain_delay_ms, drain_timeout_ms;
     unsigned on_fault;       /* enum on_fault */
     uint64_t error_response; /* 0: not given */
+    const char *decision_log;
+    struct text_list decision_log_headers;
+    uint64_t decision_log_sample_allow, decision_log_sample_deny, decision_log_queue;
+    unsigned decision_log_only;  /* enum decision_log_only */
+    unsigned decision_log_query; /* enum query_shown */
     bool require_capture, print_config;
 };
+
+enum decision_log_only { DECISION_LOG_ALL = 0, DECISION_LOG_DENY };
 
 extern const struct option_table SERVE_OPTIONS;
 

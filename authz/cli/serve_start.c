@@ -28,6 +28,7 @@ void serve_done(struct serve *serve)
     admin_stopp(&serve->admin); /* its pages look at all that follows */
     if (serve->server)
         server_stop(serve->server, (unsigned)serve->orders.options.drain_timeout_ms);
+    serve_decisions_done(&serve->decisions);
     certificates_freep(&serve->certificates);
     policy_store_freep(&serve->store);
     syn_source_freep(&serve->source);
@@ -195,6 +196,8 @@ static enum exit_status try_files(struct serve *serve, struct diag *diag)
         (keep_console(serve, diag) < 0 || serve_open_log(&serve->orders, diag) < 0))
         status = STATUS_FAILURE;
     back_to_console(serve);
+    if (status == STATUS_OK && serve_decisions_try(&serve->orders.options, diag) < 0)
+        status = STATUS_FAILURE;
     return status;
 }
 
@@ -291,6 +294,14 @@ static int open_source(struct serve *serve, struct diag *diag)
     }
 }
 
+static int open_decisions(struct serve *serve, struct diag *diag)
+{
+    int r = serve_decisions_open(&serve->orders.options, serve->store, &serve->decisions, diag);
+
+    serve->metrics.decision_log = serve->decisions.log;
+    return r;
+}
+
 static int answer(struct serve *serve, struct diag *diag)
 {
     const struct server_config config = {
@@ -302,6 +313,7 @@ static int answer(struct serve *serve, struct diag *diag)
         .source = serve->source,
         .on_fault = (enum on_fault)serve->orders.options.on_fault,
         .fault_status = (unsigned)serve->orders.options.error_response,
+        .log = serve->decisions.log,
         .limits = {.connections = (unsigned)serve->orders.options.max_connections,
                    .streams = (unsigned)serve->orders.options.max_streams,
                    .request_bytes = (size_t)serve->orders.options.max_request_bytes,
@@ -350,7 +362,7 @@ static enum exit_status start(struct serve *serve, struct diag *diag)
     static const start_step PRIVILEGED[] = {attach, listen_on_all, listen_for_admin,
                                             give_up_privileges, NULL};
     /* Threads begin with open_source. */
-    static const start_step LAST[] = {open_log, collect_signals, open_source,
+    static const start_step LAST[] = {open_log, collect_signals, open_source, open_decisions,
                                       answer,   answer_admin,    NULL};
     enum exit_status status;
 

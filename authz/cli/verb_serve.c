@@ -82,12 +82,21 @@ static void reopen_log(const struct serve_orders *orders)
         say_failure("log not opened again, it goes on where it was", &diag);
 }
 
+static void reopen_decisions(struct serve *serve)
+{
+    struct diag diag = {0};
+
+    if (serve_decisions_reopen(&serve->decisions, &diag) < 0)
+        say_failure("decision log not opened again, it goes on where it was", &diag);
+}
+
 /* What takes a restart stays as it is, and is named. */
 static void follow(struct serve *serve, const struct serve_orders *wanted)
 {
     char names[256];
 
     reopen_log(wanted);
+    reopen_decisions(serve);
     if (*serve_orders_frozen(&serve->orders, wanted, names, sizeof(names)))
         oplog_error("restart the server to change %s: until then the old value holds", names);
     reload_policy(serve, wanted->options.policy);
@@ -170,6 +179,7 @@ static void run_until_told(struct serve *serve)
         beat_now(&serve->metrics.loop);
         follow_capture(serve);
         follow_certificates(serve);
+        serve_decisions_follow(&serve->decisions);
         if (watchdog_ms)
             feed_watchdog(serve);
         signals.revents = 0; /* as poll() leaves it when it fails */

@@ -353,6 +353,15 @@ static void free_logp(struct decision_log **log)
         free_log(*log);
 }
 
+static size_t power_of_two(size_t at_least)
+{
+    size_t power = RECORD_LINE_MAX;
+
+    while (power < at_least)
+        power *= 2;
+    return power;
+}
+
 static int add_writer(struct decision_log *log)
 {
     struct decision_writer *writer = aligned_alloc(64, sizeof(*writer));
@@ -363,7 +372,7 @@ static int add_writer(struct decision_log *log)
     memset(writer, 0, offsetof(struct decision_writer, line));
     writer->log = log;
     writer->salt = (uint64_t)log->writer_count << 48;
-    r = log_queue_init(&writer->queue, log->config.queue_bytes);
+    r = log_queue_init(&writer->queue, power_of_two(log->config.queue_bytes));
     if (r < 0) {
         free(writer);
         return r;
@@ -405,7 +414,7 @@ int decision_log_open(const struct decision_log_config *config, struct decision_
     CLEANUP(free_logp) struct decision_log *log = calloc(1, sizeof(*log));
     int r;
 
-    assert(config->writers > 0 && config->queue_bytes >= RECORD_LINE_MAX);
+    assert(config->writers > 0);
     if (!log)
         return diag_set(diag, -ENOMEM, "out of memory");
     log->config = *config;

@@ -22,8 +22,6 @@
 struct decision_log;
 struct decision_writer;
 
-enum { DECISION_LOG_QUEUE_BYTES = 1 << 20 };
-
 struct decision_log_config {
     const char *destination; /* as log_sink.h says; borrowed, as is what `settings` points to */
     struct record_settings settings;
@@ -31,7 +29,7 @@ struct decision_log_config {
      * that shadow rules would have decided otherwise. */
     uint64_t one_allow_in, one_denial_in;
     unsigned writers;   /* threads that answer */
-    size_t queue_bytes; /* for each; a power of two, at least RECORD_LINE_MAX */
+    size_t queue_bytes; /* for each, at least: a power of two that takes one line is made of it */
 };
 
 struct decision_log_counts {

@@ -12,6 +12,7 @@
 #include "trace_parent.h"
 
 static const struct str ABSENT = {NULL, 0};
+static const struct endpoint NOWHERE = {.port = 0};
 
 /* --- members ---------------------------------------------------------------------------------- */
 
@@ -141,6 +142,7 @@ static void put_fingerprint(struct writer *writer, const struct subject *subject
     word(writer, RECORD_STATE, syn_state_name(subject->syn_state));
     word(writer, RECORD_STATE_REASON, syn_reason_name(subject->syn_reason));
     text(writer, RECORD_P0F, subject->p0f);
+    text(writer, RECORD_LABEL, subject->label);
     word(writer, RECORD_OS_NAME, label ? label->name : NULL);
     word(writer, RECORD_OS_FLAVOR, label ? label->flavor : NULL);
     word(writer, RECORD_OS_FAMILY, match ? os_family_name(os_family_of(label)) : NULL);
@@ -168,8 +170,15 @@ static void put_connection(struct writer *writer, const struct subject *subject)
     word(writer, RECORD_PEER, PEERS[subject->peer]);
     put_address(writer, RECORD_CLIENT_ADDRESS, &subject->source);
     put_address(writer, RECORD_LOCAL_ADDRESS, &subject->destination);
+    word(writer, RECORD_PEER_HEADER,
+         subject->peer_header == PEER_HEADER_UNNAMED ? NULL
+                                                     : peer_header_name(subject->peer_header));
+    put_address(writer, RECORD_DIRECT_ADDRESS,
+                subject->peer_header == PEER_HEADER_USED ? &subject->direct.source : &NOWHERE);
     text(writer, RECORD_PRINCIPAL, subject->source_principal);
     text(writer, RECORD_SNI, subject->sni);
+    text(writer, RECORD_JA3, subject->ja3);
+    text(writer, RECORD_JA4, subject->ja4);
 }
 
 /* The port behind the last colon, when it is written as a port is: so that both together are what

@@ -310,11 +310,12 @@ static void on_matched(struct call *call)
     call->sweeps = 0;
     call->is_overdue = false;
     answered = answer(call);
-    release_request(call);
     if (answered.is_handed_over)
         be_idle(call);
     else
         send_answer(call, &answered);
+    check_rpc_end(&call->port->check);
+    release_request(call); /* which the log still read from */
 }
 
 static void release_details(struct call *call)

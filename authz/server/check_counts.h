@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "policy.h"
+#include "rule_series.h"
 #include "syn_source.h"
 
 enum check_outcome {
@@ -21,6 +22,10 @@ enum check_outcome {
     CHECK_OUTCOME_COUNT_,
 };
 
+/* What the time of Checks is sorted into: in microseconds, two steps to each power of two. */
+enum { LATENCY_BOUND_COUNT = 32 };
+extern const uint64_t LATENCY_BOUNDS_US[LATENCY_BOUND_COUNT];
+
 /* Sums. */
 struct check_counts {
     /* The reason is that of the decision, and 0 for outcomes that have none. */
@@ -31,6 +36,12 @@ struct check_counts {
     uint64_t lookups[SYN_STATE_COUNT_][SYN_REASON_COUNT_];
     /* And where a peer header was named, what became of it. */
     uint64_t peer_headers[PEER_HEADER_COUNT_];
+    /* By their number in rule_series.h: rules that fired, and shadow rules that would have made a
+     * difference. */
+    uint64_t fired[RULE_SERIES_COUNT_], differences[RULE_SERIES_COUNT_];
+    /* From the request's bytes to the reply's; the last bucket is above all bounds. */
+    uint64_t latency[LATENCY_BOUND_COUNT + 1];
+    uint64_t latency_ns; /* of all together */
 };
 
 struct check_tally {
@@ -38,14 +49,29 @@ struct check_tally {
     atomic_uint_fast64_t shadowed[CHECK_OUTCOME_COUNT_][DECISION_REASON_COUNT_];
     atomic_uint_fast64_t lookups[SYN_STATE_COUNT_][SYN_REASON_COUNT_];
     atomic_uint_fast64_t peer_headers[PEER_HEADER_COUNT_];
+    atomic_uint_fast64_t fired[RULE_SERIES_COUNT_], differences[RULE_SERIES_COUNT_];
+    atomic_uint_fast64_t latency[LATENCY_BOUND_COUNT + 1];
+    atomic_uint_fast64_t latency_ns;
 };
 
-/* One more; by the tally's own thread. */
-static inline void check_tally_count(atomic_uint_fast64_t *counter)
+/* So many more; by the tally's own thread. */
+static inline void check_tally_add(atomic_uint_fast64_t *counter, uint64_t more)
 {
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + more,
                           memory_order_relaxed);
 }
+
+/* One more. */
+static inline void check_tally_count(atomic_uint_fast64_t *counter)
+{
+    check_tally_add(counter, 1);
+}
+
+/* A Check with a verdict: what it was, the rules that fired, and whether shadow rules differ. */
+void check_tally_decision(struct check_tally *tally, enum check_outcome outcome,
+                          const struct decision *decision);
+
+void check_tally_latency(struct check_tally *tally, uint64_t latency_ns);
 
 /* Adds a tally to `sum`. */
 void check_counts_add(struct check_counts *sum, const struct check_tally *tally);

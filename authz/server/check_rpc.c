@@ -3,6 +3,9 @@
 
 #include <errno.h>
 #include <sys/random.h>
+#include <time.h>
+
+#include "decision_log.h"
 
 static const char HEX[] = "0123456789abcdef";
 
@@ -31,6 +34,7 @@ int check_rpc_init(struct check_rpc *rpc, const struct check_rpc_config *config)
         .store = config->store,
         .source = config->source,
         .on_fault = config->on_fault,
+        .log = config->log,
         .limits = {config->limits.bytes_max ? config->limits.bytes_max : REQUEST_BYTES_MAX,
                    config->limits.headers_max ? config->limits.headers_max : REQUEST_HEADERS_MAX},
     };
@@ -46,9 +50,19 @@ void check_rpc_done(struct check_rpc *rpc)
     arena_done(&rpc->arena);
 }
 
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec now;
+
+    (void)clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
 void check_rpc_begin(struct check_rpc *rpc)
 {
     arena_reset(&rpc->arena);
+    rpc->is_answered = false;
+    rpc->begun_ns = clock_ns(CLOCK_MONOTONIC);
 }
 
 static struct str next_decision_id(struct check_rpc *rpc)
@@ -59,9 +73,17 @@ static struct str next_decision_id(struct check_rpc *rpc)
 
 /* --- counting --------------------------------------------------------------------------------- */
 
+/* Of outcomes without a decision. */
 static enum check_outcome count(struct check_rpc *rpc, enum check_outcome outcome)
 {
+    static const enum record_outcome OUTCOMES[] = {
+        [CHECK_FAULT] = RECORD_FAULT,
+        [CHECK_MALFORMED] = RECORD_MALFORMED,
+        [CHECK_OVERSIZE] = RECORD_OVERSIZE,
+    };
+
     check_tally_count(&rpc->tally.checks[outcome][0]);
+    rpc->record.outcome = OUTCOMES[outcome];
     return outcome;
 }
 
@@ -71,13 +93,14 @@ static enum check_outcome fault(struct check_rpc *rpc, struct str *ret_reply)
     return count(rpc, CHECK_FAULT);
 }
 
-static enum check_outcome count_decision(struct check_rpc *rpc, const struct decision *decision)
+static enum check_outcome count_decision(struct check_rpc *rpc)
 {
-    enum check_outcome outcome = decision->verdict == VERDICT_ALLOW ? CHECK_ALLOWED : CHECK_DENIED;
+    enum check_outcome outcome =
+        rpc->decision.verdict == VERDICT_ALLOW ? CHECK_ALLOWED : CHECK_DENIED;
 
-    check_tally_count(&rpc->tally.checks[outcome][decision->reason]);
-    if (decision->would_be != decision->verdict)
-        check_tally_count(&rpc->tally.shadowed[outcome][decision->reason]);
+    check_tally_decision(&rpc->tally, outcome, &rpc->decision);
+    rpc->record.outcome = RECORD_DECIDED;
+    rpc->record.decision = &rpc->decision;
     return outcome;
 }
 
@@ -90,61 +113,92 @@ static void count_lookup(struct check_rpc *rpc, const struct subject *subject)
 
 /* --- answering -------------------------------------------------------------------------------- */
 
-static enum check_outcome refuse_size(struct check_rpc *rpc, const struct policy *policy,
-                                      struct str decision_id, struct str *ret_reply)
+static enum check_outcome refuse_size(struct check_rpc *rpc, struct str *ret_reply)
 {
-    *ret_reply = reply_oversize(policy, decision_id, rpc->oversize);
+    *ret_reply = reply_oversize(rpc->record.policy, rpc->record.decision_id, rpc->oversize);
     return count(rpc, CHECK_OVERSIZE);
 }
 
-static enum check_outcome answer_request(struct check_rpc *rpc, const struct policy *policy,
-                                         struct request *request, struct str *ret_reply)
+static enum check_outcome answer_request(struct check_rpc *rpc, struct str *ret_reply)
 {
-    struct str decision_id = next_decision_id(rpc);
-    struct decision decision;
+    const struct policy *policy = rpc->record.policy;
+    struct subject *subject = &rpc->request.subject;
     struct str reply;
 
-    switch (decide(rpc->source, policy, rpc->on_fault, &request->subject, &rpc->arena, &decision)) {
+    rpc->record.subject = subject;
+    switch (decide(rpc->source, policy, rpc->on_fault, subject, &rpc->arena, &rpc->decision)) {
     case DECIDE_OK:
         break;
     case DECIDE_OVERSIZE:
-        return refuse_size(rpc, policy, decision_id, ret_reply);
+        return refuse_size(rpc, ret_reply);
     default:
-        count_lookup(rpc, &request->subject);
+        count_lookup(rpc, subject);
         return fault(rpc, ret_reply);
     }
-    count_lookup(rpc, &request->subject);
-    reply = reply_build(policy, request, &decision, decision_id, &rpc->arena);
+    count_lookup(rpc, subject);
+    reply =
+        reply_build(policy, &rpc->request, &rpc->decision, rpc->record.decision_id, &rpc->arena);
     if (!reply.ptr)
-        return refuse_size(rpc, policy, decision_id, ret_reply);
+        return refuse_size(rpc, ret_reply);
     *ret_reply = reply;
-    return count_decision(rpc, &decision);
+    return count_decision(rpc);
 }
 
-enum check_outcome check_rpc_answer(struct check_rpc *rpc, const struct request_wire *wire,
-                                    struct str *ret_reply)
+/* Returns false without a policy. */
+static bool start_record(struct check_rpc *rpc)
 {
-    const struct policy *policy = policy_reader_get(&rpc->reader, rpc->store);
-    struct request_wire limited = *wire;
-    struct request request;
+    rpc->record = (struct decision_record){
+        .decision_id = next_decision_id(rpc),
+        .policy = policy_reader_get(&rpc->reader, rpc->store),
+    };
+    return rpc->record.policy != NULL;
+}
 
-    if (!policy)
+static enum check_outcome answer(struct check_rpc *rpc, const struct request_wire *wire,
+                                 struct str *ret_reply)
+{
+    struct request_wire limited = *wire;
+
+    if (!start_record(rpc))
         return fault(rpc, ret_reply);
     limited.limits = rpc->limits;
-    switch (request_decode(&limited, policy, &rpc->arena, &request)) {
+    switch (request_decode(&limited, rpc->record.policy, &rpc->arena, &rpc->request)) {
     case REQUEST_OK:
-        return answer_request(rpc, policy, &request, ret_reply);
+        return answer_request(rpc, ret_reply);
     case REQUEST_OVERSIZE:
-        return refuse_size(rpc, policy, next_decision_id(rpc), ret_reply);
+        return refuse_size(rpc, ret_reply);
     default:
         return count(rpc, CHECK_MALFORMED);
     }
 }
 
+/* The reply is there, or it is known that there is none. */
+static enum check_outcome answered(struct check_rpc *rpc, enum check_outcome outcome)
+{
+    rpc->record.latency_ns = clock_ns(CLOCK_MONOTONIC) - rpc->begun_ns;
+    rpc->is_answered = true;
+    return outcome;
+}
+
+enum check_outcome check_rpc_answer(struct check_rpc *rpc, const struct request_wire *wire,
+                                    struct str *ret_reply)
+{
+    return answered(rpc, answer(rpc, wire, ret_reply));
+}
+
 enum check_outcome check_rpc_refuse_size(struct check_rpc *rpc, struct str *ret_reply)
 {
-    const struct policy *policy = policy_reader_get(&rpc->reader, rpc->store);
+    return answered(rpc, start_record(rpc) ? refuse_size(rpc, ret_reply) : fault(rpc, ret_reply));
+}
 
-    return policy ? refuse_size(rpc, policy, next_decision_id(rpc), ret_reply)
-                  : fault(rpc, ret_reply);
+void check_rpc_end(struct check_rpc *rpc)
+{
+    if (!rpc->is_answered)
+        return;
+    rpc->is_answered = false;
+    check_tally_latency(&rpc->tally, rpc->record.latency_ns);
+    if (!rpc->log || !decision_writer_wants(rpc->log, &rpc->record, rpc->calls))
+        return;
+    rpc->record.time_ns = clock_ns(CLOCK_REALTIME);
+    decision_writer_put(rpc->log, &rpc->record);
 }

@@ -13,6 +13,7 @@
 
 #include "acceptor.h"
 #include "cleanup.h"
+#include "decision_log.h"
 #include "descriptors.h"
 #include "tls_front.h"
 #include "transport_args.h"
@@ -71,6 +72,9 @@ static int start_worker(struct server *server, struct worker **ret_worker)
                   .source = server->config.source,
                   .on_fault = server->config.on_fault,
                   .fault_status = server->config.fault_status,
+                  .log = server->config.log
+                             ? decision_log_writer(server->config.log, server->worker_count)
+                             : NULL,
                   .limits.bytes_max = limits->request_bytes,
                   .arena_bytes = CHECK_ARENA_BYTES},
         .shared = &server->shared,

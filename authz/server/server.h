@@ -18,6 +18,7 @@
 #include "relay.h"
 
 struct certificates;
+struct decision_log;
 struct policy_store;
 struct server;
 
@@ -41,7 +42,8 @@ struct server_config {
     struct policy_store *store;      /* borrowed */
     const struct syn_source *source; /* borrowed */
     enum on_fault on_fault;
-    unsigned fault_status; /* HTTP status of an error_response for our faults; 0: a gRPC error */
+    unsigned fault_status;    /* HTTP status of an error_response for our faults; 0: a gRPC error */
+    struct decision_log *log; /* borrowed, with a writer for each thread; NULL: none */
     struct server_limits limits;
 };
 
