@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /* `state`: "READY=1", "STOPPING=1", ...  Returns 1 when it was sent, 0 when nobody wants to know,
- * or a negative errno. */
+ * or a negative errno: -EAGAIN when the manager has not read for half a second. */
 int notify_send(const char *state);
 
 /* How often the service manager wants to hear "WATCHDOG=1" from us (sd_watchdog_enabled(3)), at

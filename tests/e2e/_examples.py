@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the scripts share that drive the Envoy configurations of envoy/."""
 
-from _cases import *
+from _admin import *
 
 
 def bootstraps():
@@ -58,10 +58,6 @@ def changed(lab, config, old, new):
     return lab.write("changed.yaml", text.replace(old, new))
 
 
-def metric(name, labels=""):
+def metric(lab, name, **labels):
     """The sum over all series, or over those with these labels."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect("/run/lab/admin")
-        connection.sendall(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-        page = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
-    return sum(int(value) for value in re.findall(rf"^{name}{{.*{labels}.*}} (\d+)$", page, re.M))
+    return Metrics(lab, "/run/lab/admin").value(name, **labels)

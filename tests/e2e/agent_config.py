@@ -5,12 +5,8 @@
 import stat
 import threading
 
-from _cases import *
+from _admin import *
 
-sys.path.append("/usr/lib/python3/dist-packages")  # Debian's packages, also for a python3 that is not Debian's
-from prometheus_client.parser import text_string_to_metric_families
-
-GUIDE = os.path.join(ROOT, "docs/node.md")
 ADMIN_PORT = 9101
 EXTRA_DEVICE = "lab-extra"
 
@@ -91,31 +87,6 @@ def refusals(cases, lab):
         )
 
 
-# ------------------------------------------------------------------------------------------- what the guide says
-
-
-def table_of(heading):
-    """The rows of the first table behind a heading of the guide, each a list of its cells' texts."""
-    with open(GUIDE) as file:
-        section = file.read().split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
-    rows = re.search(r"^\|.*?\n\n", section, re.M | re.S).group().strip().splitlines()[2:]
-    return [[cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows]
-
-
-def guide_of_settings(cases):
-    done = synauthz("agent", "--help")
-    cases.check("agent --help: status 0", done.returncode == 0 and not done.stderr, done)
-    helped = dict(re.findall(r"^ +(?:-\w )?--([a-z-]+) (\S+)", done.stdout, re.M))
-    helped.pop("help", None)
-    written = {name.strip("`"): value.strip("`") for name, value, *_ in table_of("Settings")}
-    cases.equal("the guide's table of settings has the options and values of --help", written, helped)
-    for name, _, default, _ in table_of("Settings"):
-        told = re.search(rf"--{name.strip('`')} .*?\(default:? ([^\s;:)]+)", done.stdout, re.S)
-        number = re.fullmatch(r"`(\d+)`", default)
-        if number:
-            cases.check(f"--help and the guide agree on the default of {name}", told and told[1] == number[1], default)
-
-
 # ------------------------------------------------------------------------------------------- a running agent
 
 
@@ -135,31 +106,14 @@ class Agent:
 
     def get(self, path):
         """(status, body) of an admin page."""
-        with self.lab.server.entered():
-            connection = http.client.HTTPConnection("127.0.0.1", ADMIN_PORT, timeout=10)
-            connection.request("GET", path)
-            response = connection.getresponse()
-            body = response.read().decode()
-            connection.close()
-        return response.status, body
+        page = ask(self.lab, ("127.0.0.1", ADMIN_PORT), path)
+        return page.status, page.body
 
-    def families(self):
-        status, body = self.get("/metrics")
-        if status != 200:
-            raise LabError(f"/metrics: {status} {body}")
-        return {family.name: family for family in text_string_to_metric_families(body)}
+    def metrics(self):
+        return Metrics(self.lab, ("127.0.0.1", ADMIN_PORT))
 
     def value(self, name, **labels):
-        """Sum of the samples that have these labels."""
-        found = [
-            sample.value
-            for family in self.families().values()
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        ]
-        if not found:
-            raise LabError(f"no sample {name} {labels}")
-        return sum(found)
+        return self.metrics().value(name, **labels)
 
 
 def config(ports, *more, interfaces=(SERVER_DEVICE,)):
@@ -233,41 +187,6 @@ def captured(lab, agent, port, address=SERVER_IPV4):
     return seen(agent, family) - before == 1
 
 
-def metrics(cases, agent):
-    families = agent.families()
-    documented = {name.strip("`"): labels for name, labels, _ in table_of("Metrics")}
-    found, labels_of = set(), {}
-    for family in families.values():
-        name = family.name + ("_total" if family.type == "counter" else "")
-        found.add(name)
-        labels_of[name] = {label for sample in family.samples for label in sample.labels}
-    cases.equal("every metric is in the guide, and every one of the guide is there", found, set(documented))
-    for name in sorted(found & set(documented)):
-        wanted = {label for label in documented[name].split(", ") if label}
-        cases.equal(f"{name}: labels as documented", labels_of[name], wanted)
-    cases.check(
-        "counters and nothing else end in one _total",
-        all(
-            (family.type == "counter") == all(sample.name.endswith("_total") for sample in family.samples)
-            and "_total" not in family.name
-            for family in families.values()
-        ),
-        found,
-    )
-    with open(GUIDE) as file:
-        row = next(line for line in file if line.startswith("| `synauthz_syn_skipped_total`"))
-    reasons = {sample.labels["reason"] for sample in families["synauthz_syn_skipped"].samples}
-    cases.equal("each reason to skip a SYN is in the guide", reasons - set(re.findall(r"`(\w+)`", row)), set())
-    build = families["synauthz_build_info"].samples[0].labels
-    cases.check("build_info is what `version` says", build["version"] in synauthz("version").stdout, build)
-    info = families["synauthz_capture_info"].samples[0].labels
-    cases.equal("capture_info: mode and state", (info["mode"], info["state"]), ("tcx", "tracked"))
-    cases.check("the heartbeat is fresh", 0 <= agent.value("synauthz_heartbeat_age_seconds") < 3)
-    cases.equal("capacity", agent.value("synauthz_map_capacity", map="live"), 65536)
-    cases.equal("nothing failed", agent.value("synauthz_map_read_failures_total"), 0)
-    cases.equal("it is attached", agent.value("synauthz_attach_state", hook="tcx", device=SERVER_DEVICE), 1)
-
-
 def pages(cases, agent):
     cases.equal("/livez", agent.get("/livez"), (200, "ok\n"))
     cases.equal("/readyz", agent.get("/readyz"), (200, "ok\n"))
@@ -320,7 +239,7 @@ def live_prefixes(cases, lab, agent):
 
 def devices_of(agent):
     """{device: attached?}"""
-    samples = agent.families()["synauthz_attach_state"].samples
+    samples = agent.metrics().families["synauthz_attach_state"].samples
     return {sample.labels["device"]: sample.value for sample in samples}
 
 
@@ -441,24 +360,6 @@ def without_a_file(cases, lab):
 # ------------------------------------------------------------------------------------------- waiting, and who waits
 
 
-class Manager:
-    """Stands for systemd at $NOTIFY_SOCKET."""
-
-    def __init__(self):
-        self.path = os.path.join(SCRATCH, "notify")
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind(self.path)
-        self.socket.setblocking(False)
-        self.told = []
-
-    def listen(self):
-        while True:
-            try:
-                self.told.append(self.socket.recv(256).decode())
-            except BlockingIOError:
-                return self.told
-
-
 def waiting(cases, lab):
     manager = Manager()
     environment = {**os.environ, "NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "400000"}
@@ -481,10 +382,8 @@ def waiting(cases, lab):
 def main(cases):
     lab = Lab()
     refusals(cases, lab)
-    guide_of_settings(cases)
     agent = Agent(lab, text=config("[8080]"))
     pages(cases, agent)
-    metrics(cases, agent)
     cases.check("a SYN to its port is captured", captured(lab, agent, 8080))
     live_ports(cases, lab, agent)
     live_prefixes(cases, lab, agent)

@@ -3,25 +3,19 @@
 """Agents that are not alone: another agent, another XDP program, devices and pins that others take away."""
 
 import json
-import socket
 
-from _cases import *
+from _admin import *
 
 PIN_DIR, OTHER_PIN_DIR = "/run/synauthz/bpf", "/run/other/bpf"
 ADMIN = "/run/agent-admin.sock"
 
 
-def is_ready():
+def is_ready(lab):
     """What the agent at ADMIN says of itself; None: nobody answers."""
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(5)
-        try:
-            client.connect(ADMIN)
-            client.sendall(b"GET /readyz HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n")
-            answer = b"".join(iter(lambda: client.recv(4096), b""))
-        except OSError:
-            return None
-    return answer.startswith(b"HTTP/1.1 200 ")
+    try:
+        return ask(lab, ADMIN, "/readyz").status == 200
+    except OSError:
+        return None
 
 
 def agent_command(*options, pin_dir=PIN_DIR, device=SERVER_DEVICE):
@@ -92,7 +86,7 @@ def two_agents(cases, lab, listener):
     )
     status, said = refused(lab, "--capture", "xdp", "--admin", f"unix:{ADMIN}")
     cases.equal("one that names the first one's admin socket, too", status, 1)
-    cases.equal("the first one still answers on it", is_ready(), True)
+    cases.equal("the first one still answers on it", is_ready(lab), True)
     status, said = cleanup(lab)
     cases.check("cleanup is refused as well", status == 1 and f"process {first.pid}," in said, said)
 
@@ -170,19 +164,19 @@ def wiped(cases, lab, listener):
 def unmounted(cases, lab, listener):
     """The file system of the pins goes, and the agent has given up what mounting takes."""
     agent = start_agent(lab, "--capture", "xdp", "--admin", f"unix:{ADMIN}")
-    cases.equal("ready with its pins", is_ready(), True)
+    cases.equal("ready with its pins", is_ready(lab), True)
     subprocess.run(["umount", "--lazy", PIN_DIR], check=True)
     agent.wait_for("mount -t bpf -o mode=0750")
-    wait_until(lambda: is_ready() is False, 5, "/readyz to say so")
+    wait_until(lambda: is_ready(lab) is False, 5, "/readyz to say so")
     time.sleep(3)
     lines = [line for line in agent.output().splitlines() if "mount -t bpf" in line]
     cases.equal("lost pins: one line, which says what to do", len(lines), 1)
     subprocess.run(["mount", "-t", "bpf", "-o", "mode=0750", "synauthz", PIN_DIR], check=True)
-    wait_until(is_ready, 5, "the agent to be ready again")
+    wait_until(lambda: is_ready(lab), 5, "the agent to be ready again")
     connection = listener.connect()
     cases.equal("that done, all is pinned again", listener.state(connection), ("verified", "xdp"))
     subprocess.run(["umount", "--lazy", PIN_DIR], check=True)
-    wait_until(lambda: is_ready() is False, 5, "/readyz to say so")
+    wait_until(lambda: is_ready(lab) is False, 5, "/readyz to say so")
     agent.stop()
     cases.check(
         "SIGTERM does not promise that capture goes on",

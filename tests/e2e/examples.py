@@ -121,7 +121,7 @@ def network(cases, lab):
         cases.equal("network filter: a denied one is closed", bytes_of_answer(without_timestamps(lab)), b"")
         wait_until(lambda: '"rule":"no-timestamps"' in envoy.output(), 10, "the denial in the access log")
         cases.check("the access log says why", '"flags":"UAEX"' in envoy.output(), envoy.output())
-        cases.equal("who says nothing is not asked about", metric("synauthz_checks_total"), 2)
+        cases.equal("who says nothing is not asked about", metric(lab, "synauthz_checks_total"), 2)
         cases.equal("until it does", silent.get().status, 200)
         answer = bytes_of_answer(Connection(lab), client_hello("lab.test"))
         cases.check("network filter: TLS gets through", answer != b"", answer)  # the upstream complains, in HTTP
@@ -182,7 +182,7 @@ def proxy_protocol(cases, lab):
     )
     with example(lab, unnamed, "rbac.policy.yaml"):
         reply = proxied(lab, proxy_v1(), [("x-tcp-peer", "192.0.2.9:1")])
-        looked_up = metric("synauthz_lookups_total", 'state="unsupported",reason="proxy_protocol"')
+        looked_up = metric(lab, "synauthz_lookups_total", state="unsupported", reason="proxy_protocol")
         cases.equal("PROXY protocol: without the header there is none", (reply.status, looked_up), (200, 1))
 
 
@@ -281,7 +281,7 @@ def routes(cases, lab):
     with example(lab, "routes.yaml", "routes.policy.yaml"):
         connection = Connection(lab)
         cases.equal("routes: one that is not asked about", connection.get("/healthz").body, "ok\n")
-        cases.equal("nobody was asked", metric("synauthz_checks_total"), 0)
+        cases.equal("nobody was asked", metric(lab, "synauthz_checks_total"), 0)
         cases.equal("routes: all else is", connection.get("/").upstream("x-tcp-state"), ["verified"])
         cases.equal("routes: context extensions, verified", connection.get("/admin").status, 200)
         reply = without_timestamps(lab).get("/")

@@ -51,6 +51,20 @@ static void the_manager_gets_the_state(void **state)
     assert_int_equal(notify_send("READY=1"), -ECONNREFUSED);
 }
 
+static void a_manager_that_does_not_read_holds_nobody_up(void **state)
+{
+    char name[64];
+    int fd = listen_as_manager(name), sent = 0, r;
+
+    (void)state;
+    setenv("NOTIFY_SOCKET", name, 1);
+    while ((r = notify_send("WATCHDOG=1")) == 1)
+        sent++;
+    assert_int_equal(r, -EAGAIN);
+    assert_true(sent > 0);
+    close(fd);
+}
+
 static void a_path_that_is_none_is_refused(void **state)
 {
     char longer[200];
@@ -95,6 +109,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobody_who_wants_to_know_is_fine),
         cmocka_unit_test(the_manager_gets_the_state),
+        cmocka_unit_test(a_manager_that_does_not_read_holds_nobody_up),
         cmocka_unit_test(a_path_that_is_none_is_refused),
         cmocka_unit_test(the_watchdog_is_fed_twice_as_often_as_it_bites),
     };
