@@ -3,8 +3,10 @@
 
 from _cases import *
 
-sys.path.append("/usr/lib/python3/dist-packages")  # Debian's packages, also for a python3 that is not Debian's
+sys.path.append("/usr/lib/python3/dist-packages")  # Debian's package, also for a python3 that is not Debian's
 from prometheus_client.parser import text_string_to_metric_families
+
+sys.path.pop()  # what else is there is older than what aioquic brings
 
 DOCS = os.path.join(ROOT, "docs")
 CACHE = os.environ.get("SYNAUTHZ_CACHE", "/var/cache/synauthz")
