@@ -266,7 +266,7 @@ def part_capture(tally):
 def part_e2e(tally):
     if not build(tally, "release") or not build(tally, "dev"):
         return
-    again = ("fingerprint", "lifecycle", "rolling_restart", "sources", "agent_config", "admin")
+    again = ("fingerprint", "lifecycle", "rolling_restart", "sources", "agent_config", "admin", "tls")
     scripts(tally, "e2e", at_once=os.cpu_count(), again=again)  # they mostly wait
 
 

@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <netinet/in.h>
-#include <stdatomic.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <sys/socket.h>
 
 #include "addr.h"
@@ -13,12 +14,15 @@
 #include "cleanup.h"
 #include "oplog.h"
 
-enum { LOG_EVERY_MS = 1000, PATIENCE_MS = 500, FLUSH_MS = 1000 };
+enum { LOG_WINDOW_MS = 10000, LOG_LINES = 10, PATIENCE_MS = 500, FLUSH_MS = 1000 };
 
 struct tls_front {
     struct tls_front_config config;
     unsigned count, next;
-    atomic_uint_fast64_t next_log_ms, unlogged;
+    pthread_mutex_t lock; /* of the next three */
+    uint64_t window_end_ms;
+    unsigned lines;    /* in this window */
+    uint64_t unlogged; /* since the last line */
     struct relay *relays[];
 };
 
@@ -49,21 +53,37 @@ static void name_peer(int fd, char ret_name[ENDPOINT_TEXT_MAX])
     (void)endpoint_format(&endpoint, ret_name);
 }
 
-/* Anybody who can connect can make these, so a line a second has to do; all are counted. */
+/* Anybody who can connect can make these, so there are so many lines in each window; all are
+ * counted.  Returns whether to write one, and how many were left out before it. */
+static bool may_log(struct tls_front *front, uint64_t *ret_unlogged)
+{
+    const uint64_t now_ms = beat_clock_ms();
+    bool may;
+
+    (void)pthread_mutex_lock(&front->lock);
+    if (now_ms >= front->window_end_ms) {
+        front->window_end_ms = now_ms + LOG_WINDOW_MS;
+        front->lines = 0;
+    }
+    may = front->lines < LOG_LINES;
+    if (may) {
+        *ret_unlogged = front->unlogged;
+        front->unlogged = 0;
+        front->lines++;
+    } else {
+        front->unlogged++;
+    }
+    (void)pthread_mutex_unlock(&front->lock);
+    return may;
+}
+
 static void on_refused(void *context, int fd, const char *why)
 {
-    struct tls_front *front = context;
-    const uint64_t now_ms = beat_clock_ms();
-    uint_fast64_t due_ms = atomic_load(&front->next_log_ms);
     char peer[ENDPOINT_TEXT_MAX];
     uint64_t more;
 
-    if (now_ms < due_ms ||
-        !atomic_compare_exchange_strong(&front->next_log_ms, &due_ms, now_ms + LOG_EVERY_MS)) {
-        atomic_fetch_add(&front->unlogged, 1);
+    if (!may_log(context, &more))
         return;
-    }
-    more = atomic_exchange(&front->unlogged, 0);
     name_peer(fd, peer);
     if (more)
         oplog_error("TLS: %s refused: %s (and %" PRIu64 " others before it)", peer, why, more);
@@ -88,6 +108,7 @@ void tls_front_stop(struct tls_front **slot)
         return;
     for (unsigned i = 0; i < front->count; i++)
         relay_stop(&front->relays[i], FLUSH_MS);
+    (void)pthread_mutex_destroy(&front->lock);
     free(front);
 }
 
@@ -104,6 +125,7 @@ int tls_front_start(const struct tls_front_config *config, struct tls_front **re
 
     if (!front)
         return -ENOMEM;
+    (void)pthread_mutex_init(&front->lock, NULL);
     front->config = *config;
     for (; front->count < config->threads; front->count++) {
         int r = relay_start(&of_relay, &front->relays[front->count]);

@@ -145,7 +145,7 @@ static bool has_allowed_name(const struct credentials *credentials, X509 *certif
                              char ret_why[HANDSHAKE_WHY_MAX])
 {
     GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
-    struct str shown = STR("no URI and no DNS name");
+    struct str shown = {NULL, 0};
     bool allowed = false;
 
     for (int i = 0; names && i < sk_GENERAL_NAME_num(names) && !allowed; i++) {
@@ -154,12 +154,13 @@ static bool has_allowed_name(const struct credentials *credentials, X509 *certif
 
         if (name.len == 0)
             continue;
-        shown = name;
+        shown = shown.len ? shown : name;
         allowed = is_allowed(credentials, kind, name);
     }
     if (!allowed)
         (void)snprintf(ret_why, HANDSHAKE_WHY_MAX,
-                       "its certificate has no allowed name, but %" PRIstr, STR_ARG(shown));
+                       "its certificate has no allowed name, but %" PRIstr,
+                       STR_ARG(shown.len ? shown : STR("no URI and no DNS name")));
     GENERAL_NAMES_free(names);
     return allowed;
 }
