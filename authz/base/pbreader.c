@@ -77,7 +77,7 @@ static bool take_number(struct cursor *cursor, unsigned wire_type, uint64_t *ret
     }
 }
 
-int pb_next_field(struct str *rest, struct pb_field *ret_field)
+int pb_next_field_of_any_form(struct str *rest, struct pb_field *ret_field)
 {
     struct cursor cursor;
     struct str bytes = {NULL, 0};

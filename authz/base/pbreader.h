@@ -20,6 +20,25 @@ struct pb_field {
 
 /* Takes one field off the front of `*rest`.  Returns 1 with a field; 0 at the end of the message;
  * -EBADMSG when the bytes are no protobuf (or hold a group, which proto3 does not have). */
-int pb_next_field(struct str *rest, struct pb_field *ret_field);
+static inline int pb_next_field(struct str *rest, struct pb_field *ret_field);
+
+/* The same for fields of every form. */
+int pb_next_field_of_any_form(struct str *rest, struct pb_field *ret_field);
+
+/* Nearly all fields of a request are text with a tag of one byte and a length of one byte. */
+static inline int pb_next_field(struct str *rest, struct pb_field *ret_field)
+{
+    const unsigned char *at = (const unsigned char *)rest->ptr;
+
+    if (rest->len == 0)
+        return 0;
+    if (rest->len < 2 || (at[0] & 0x87) != 2 || at[0] < 8 || at[1] > 0x7f || at[1] > rest->len - 2)
+        return pb_next_field_of_any_form(rest, ret_field);
+    *ret_field =
+        (struct pb_field){.number = at[0] >> 3, .is_bytes = true, .bytes = {rest->ptr + 2, at[1]}};
+    rest->ptr += 2 + ret_field->bytes.len;
+    rest->len -= 2 + ret_field->bytes.len;
+    return 1;
+}
 
 #endif

@@ -99,13 +99,14 @@ int header_table_known(const struct header_table *table, enum known_header known
     return table->known[known];
 }
 
+/* Nearly all names come in lower case: HTTP/2 has no other, and Envoy makes them so. */
 static int find_read(const struct name_table *names, struct str name, uint32_t hash)
 {
     size_t at = 0;
     int slot;
 
     while ((slot = name_table_next(names, hash, &at)) != NAME_NONE)
-        if (str_eq_nocase(names->names[slot], name))
+        if (str_eq(names->names[slot], name) || str_eq_nocase(names->names[slot], name))
             return slot;
     return HEADER_NONE;
 }
