@@ -8,6 +8,7 @@ import json
 import os
 import site
 import sys
+import tempfile
 
 sys.dont_write_bytecode = True
 DEPLOY_TESTS = os.path.dirname(os.path.abspath(__file__))

@@ -75,7 +75,7 @@ def pair_of_keys():
 def servers(cases, lab, policy):
     """With everything that has metrics of its own, from each source."""
     seen = Seen()
-    page_of(cases, lab, seen, policy, "serve, no source", "--source", "none")
+    page_of(cases, lab, seen, policy, "serve, no source, a decision log", "--source", "none", "--decision-log", "-")
     tls = pair_of_keys()
     page_of(
         cases, lab, seen, policy, "serve, TLS", "--source", "none", *tls, listen="127.0.0.1:9443,tls", requests=()
