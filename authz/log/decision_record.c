@@ -265,8 +265,6 @@ static void put_request(struct writer *writer, const struct subject *subject,
 
 /* --- headers that were asked for -------------------------------------------------------------- */
 
-enum { HEADER_VALUE_MAX = 512 };
-
 static struct str header_value(const struct decision_record *record, struct str name)
 {
     int slot;
@@ -287,7 +285,7 @@ static void put_header(struct line *line, struct str name, struct str value)
         return;
     }
     line_put(line, STR("["));
-    line_text(line, redact_hides_header(name) ? STR(REDACTED) : value, HEADER_VALUE_MAX);
+    line_text(line, redact_hides_header(name) ? STR(REDACTED) : value, RECORD_HEADER_VALUE_MAX);
     line_put(line, STR("]"));
 }
 

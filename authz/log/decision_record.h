@@ -41,7 +41,8 @@ struct record_settings {
     size_t header_count;       /* at most RECORD_HEADERS_MAX */
 };
 
-enum { RECORD_HEADERS_MAX = 16, RECORD_HEADER_NAME_MAX = 64 };
+/* Bytes of a value are counted as they are written. */
+enum { RECORD_HEADERS_MAX = 16, RECORD_HEADER_NAME_MAX = 64, RECORD_HEADER_VALUE_MAX = 512 };
 
 /* Writes one line with its newline and returns its length.  What a client made long is cut between
  * two characters, and the line says so. */

@@ -15,6 +15,7 @@
 
 #include "cleanup.h"
 #include "policy.h"
+#include "rule_series.h"
 
 #define POLICY(verdict) "version: 1\nrules: []\ndefault: " verdict "\n"
 
@@ -133,6 +134,29 @@ static void a_store_opens_only_with_a_good_policy(void **state)
     assert_null(store);
 }
 
+static void headers_for_others_are_read_by_each_policy_and_rules_have_numbers(void **state)
+{
+    static const char RULES[] = "version: 1\nrules: [{id: one, then: allow}]\ndefault: deny\n";
+    static const struct str NAMES[] = {STR_INIT("x-one"), STR_INIT("x-two")};
+    struct fixture *fixture = *state;
+    CLEANUP(policy_reader_done) struct policy_reader reader = {0};
+    struct rule_series_name names[RULE_SERIES_COUNT_];
+    struct diag diag = {0};
+
+    assert_int_equal(policy_store_read_headers(fixture->store, NAMES, 2), 0);
+    for (unsigned load = 0; load < 2; load++) {
+        const struct policy *policy = policy_reader_get(&reader, fixture->store);
+
+        assert_true(header_table_match(policy->headers, NAMES[0]).read_slot >= 0);
+        assert_true(header_table_match(policy->headers, NAMES[1]).read_slot >= 0);
+        write_file(fixture->path, RULES);
+        assert_int_equal(policy_store_reload(fixture->store, &diag), 0);
+    }
+    assert_int_equal(policy_reader_get(&reader, fixture->store)->rules[0].series, 1);
+    assert_int_equal(rule_series_names(policy_store_series(fixture->store), names), 1);
+    assert_string_equal(names[1].rule, "one");
+}
+
 static void a_policy_outlives_its_store_in_a_reader(void **state)
 {
     struct fixture *fixture = *state;
@@ -198,6 +222,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_store_can_move_to_another_file, set_up, tear_down),
         cmocka_unit_test(a_store_opens_only_with_a_good_policy),
+        cmocka_unit_test_setup_teardown(
+            headers_for_others_are_read_by_each_policy_and_rules_have_numbers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_policy_outlives_its_store_in_a_reader, set_up, tear_down),
         cmocka_unit_test_setup_teardown(reloads_and_readers_do_not_wait_for_each_other, set_up,
                                         tear_down),

@@ -10,6 +10,7 @@
 
 #include "check_rpc.h"
 #include "check_wire.h"
+#include "decision_log.h"
 #include "fake_source.h"
 
 static const char POLICY[] = "version: 1\n"
@@ -183,12 +184,86 @@ static void what_shadow_rules_would_answer_is_counted(void **state)
     check_rpc_done(&f->rpc);
 }
 
+/* --- the decision log ------------------------------------------------------------------------- */
+
+static void open_rpc_with_log(struct fixture *f, const char *path, struct decision_log **ret_log)
+{
+    const struct decision_log_config to = {.destination = path,
+                                           .one_allow_in = 1,
+                                           .one_denial_in = 1,
+                                           .writers = 1,
+                                           .queue_bytes = 1 << 16};
+    struct check_rpc_config config = {
+        .store = f->store, .source = &f->source.base, .arena_bytes = CHECK_ARENA_BYTES};
+    struct diag diag = {0};
+
+    assert_int_equal(decision_log_open(&to, ret_log, &diag), 0);
+    config.log = decision_log_writer(*ret_log, 0);
+    assert_int_equal(check_rpc_init(&f->rpc, &config), 0);
+}
+
+/* What a Check says of itself, up to what differs from run to run. */
+static void says(FILE *file, const char *verdict, const char *what)
+{
+    char line[RECORD_LINE_MAX];
+
+    assert_non_null(fgets(line, sizeof(line), file));
+    if (!strstr(line, verdict) || !strstr(line, what))
+        fail_msg("neither %s nor %s in %s", verdict, what, line);
+}
+
+static void each_check_is_logged_when_its_reply_is_gone_however_it_ends(void **state)
+{
+    struct fixture *f = *state;
+    struct check_counts counts = {0};
+    struct decision_log *log;
+    struct str reply;
+    char path[96];
+    FILE *file;
+
+    (void)snprintf(path, sizeof(path), "%s.log", f->path);
+    open_rpc_with_log(f, path, &log);
+    assert_int_equal(ask(f, some_wire(f), &reply), CHECK_ALLOWED);
+    check_rpc_end(&f->rpc);
+    check_rpc_end(&f->rpc); /* once is enough */
+    assert_int_equal(ask(f, STR("\xff"), &reply), CHECK_MALFORMED);
+    check_rpc_end(&f->rpc);
+    check_rpc_begin(&f->rpc);
+    assert_int_equal(check_rpc_refuse_size(&f->rpc, &reply), CHECK_OVERSIZE);
+    check_rpc_end(&f->rpc);
+    f->source = fake_source_without_syn(SYN_STATE_UNAVAILABLE, SYN_REASON_MAP_ERROR);
+    assert_int_equal(ask(f, some_wire(f), &reply), CHECK_FAULT);
+    check_rpc_end(&f->rpc);
+    assert_int_equal(decision_log_close(log, 10000), 0);
+
+    file = fopen(path, "r");
+    assert_non_null(file);
+    says(file, "\"synauthz.verdict\":\"allow\",\"synauthz.reason\":\"default\"",
+         "\"synauthz.p0f\":\"" FAKE_SIGNATURE "\"");
+    says(file, "\"synauthz.verdict\":\"error\",\"synauthz.reason\":\"malformed\"",
+         "\"client.address\":null");
+    says(file, "\"synauthz.verdict\":\"deny\",\"synauthz.reason\":\"oversize\"",
+         "\"url.path\":null");
+    says(file, "\"synauthz.verdict\":\"error\",\"synauthz.reason\":\"fault\"",
+         "\"synauthz.fingerprint.reason\":\"map_error\"");
+    assert_int_equal(fgetc(file), EOF);
+    (void)fclose(file);
+    (void)unlink(path);
+    check_counts_add(&counts, &f->rpc.tally);
+    for (size_t i = 0; i < LATENCY_BOUND_COUNT; i++)
+        counts.latency[LATENCY_BOUND_COUNT] += counts.latency[i];
+    assert_int_equal(counts.latency[LATENCY_BOUND_COUNT], 4);
+    check_rpc_done(&f->rpc);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(each_arena_that_is_too_small_denies, set_up, tear_down),
         cmocka_unit_test_setup_teardown(each_cut_of_a_request_is_malformed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_fault_has_no_reply, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(each_check_is_logged_when_its_reply_is_gone_however_it_ends,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_shadow_rules_would_answer_is_counted, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_request_too_large_to_be_read_is_denied, set_up,
