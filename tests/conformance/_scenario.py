@@ -77,7 +77,7 @@ class Trial:
         self.scenario, self.world = scenario, world
         self.lab, self.tap, self.envoy, self.upstream = world.lab, world.tap, world.envoy, world.upstream
         self.path = f"/s{scenario.number:02}"
-        self.checks, self.failures, self.notes = 0, [], []
+        self.checks, self.failures, self.notes, self.said = 0, [], [], []
 
     # -------------------------------------------------------------------------------------------------- judging
 
@@ -93,6 +93,10 @@ class Trial:
     def note(self, text):
         """Something about this version of Envoy that belongs into the table."""
         self.notes.append(text)
+
+    def say(self, text):
+        """What another server did, where the tap has not seen it."""
+        self.said.append(text)
 
     def at_least(self, version):
         return release(self.world.version) >= release(version)

@@ -113,7 +113,7 @@ class World:
 
     def _seen(self, trial):
         """With another server: what it did."""
-        seen = []
+        seen = list(trial.said)
         for listener in trial.scenario.listen:
             for call in list(self.tap.calls[trial.name(listener)]):
                 if not call.scripted:

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""38-40: who the peer is, by the connection and not by what a request says."""
+"""31, 37-40: who the peer is, by the connection and not by what a request says."""
 
 import asyncio
 import os
 import socket
 import ssl
+import struct
 import sys
 
 from _client import Http1
-from _envoy import Http, Listener, merged, typed
+from _envoy import HTTP_AUTHZ, ID, METADATA, Http, Listener, merged, per_route, typed
 from _scenario import port_of, scenario
 from _tls import server_transport
 from lab import CLIENT_DEVICE, CLIENT_IPV4, CLIENT_IPV6, SERVER_DEVICE, SERVER_IPV4, SERVER_IPV6
@@ -30,6 +31,109 @@ def source(call):
     """(address, port) in a Check."""
     where = call.attributes["source"]["address"].get("socket_address", {})
     return where.get("address"), where.get("port_value")
+
+
+PEER, LOCAL = "x-tcp-peer", "x-tcp-local"
+NAMED = {"context_extensions": {"peer_header": PEER, "local_header": LOCAL}}
+BY_ENVOY = {
+    "early_header_mutation_extensions": [
+        typed(
+            "envoy.http.early_header_mutation.header_mutation",
+            "http.early_header_mutation.header_mutation.v3.HeaderMutation",
+            mutations=[
+                {"append": {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
+                for key, value in (
+                    (PEER, "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%"),
+                    (LOCAL, "%DOWNSTREAM_DIRECT_LOCAL_ADDRESS%"),
+                )
+            ],
+        )
+    ]
+}
+PROXY = {
+    "listener_filters": [
+        typed("envoy.filters.listener.proxy_protocol", "filters.listener.proxy_protocol.v3.ProxyProtocol")
+    ]
+}
+ONLY_ID = {"allowed_headers": {"patterns": [{"exact": ID}]}}
+BY_STREAM = {
+    "grpc_service": {
+        "initial_metadata": [
+            {"key": METADATA, "value": "s37-stream"},
+            {"key": "x-synauthz-peer-header", "value": PEER},
+            {"key": "x-synauthz-local-header", "value": LOCAL},
+        ]
+    }
+}
+
+
+def named(**more):
+    """A listener whose route names the header that Envoy puts the connection's own tuple into."""
+    host = {"typed_per_filter_config": {HTTP_AUTHZ: per_route(check_settings=NAMED)}}
+    return Http(host=host, **{"manager": BY_ENVOY, **more})
+
+
+@scenario(
+    31,
+    "allowed_headers without the peer header",
+    {"main": named(authz=ONLY_ID), "proxy": named(authz=ONLY_ID, listener=PROXY)},
+    rules=RULE.format(number=31),
+)
+def peer_header_not_sent(t):
+    """the server takes source.address; behind a PROXY protocol that is not the connection's, and it says so"""
+    reply = t.get()
+    t.equal("state", state(reply), "verified -")
+    t.check("not in the Check", PEER not in t.call_of(reply).http["headers"], t.call_of(reply))
+    reply = t.get(over=proxied(t, "proxy", VERSION_1))
+    t.equal("behind a PROXY protocol", state(reply), "unsupported proxy_protocol")
+
+
+VERSION_1 = b"PROXY TCP4 203.0.113.7 192.0.2.1 51234 443\r\n"
+VERSION_2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11" + struct.pack(
+    "!H4s4sHH", 12, socket.inet_aton("203.0.113.7"), socket.inet_aton("192.0.2.1"), 51234, 443
+)
+
+
+def proxied(t, listener, header):
+    client = t.http1(listener)
+    client.send(header)
+    return client
+
+
+@scenario(
+    37,
+    "PROXY protocol, with and without the peer header",
+    {
+        "without": Http(listener=PROXY),
+        "with": named(listener=PROXY),
+        "stream": Http(listener=PROXY, manager=BY_ENVOY, authz=BY_STREAM),
+        "forgeable": named(manager={}),  # an operator's mistake: the header is the client's
+    },
+    rules=RULE.format(number=37),
+)
+def proxy_protocol(t):
+    """a miss without, a hit with; a client's own peer header counts nowhere"""
+    forged = [(PEER, "203.0.113.9:1"), (PEER.replace("-", "_"), "203.0.113.9:1")]
+    for version, header in ((1, VERSION_1), (2, VERSION_2)):
+        reply = t.get(over=proxied(t, "without", header))
+        t.equal(f"version {version}: peer in the Check", source(t.call_of(reply)), ("203.0.113.7", 51234))
+        t.check(f"version {version}, without", state(reply).startswith("missing "), state(reply))
+        t.equal("no fingerprint", reply.upstream("x-signature"), ["-"])
+        for listener in ("with", "stream"):
+            client = proxied(t, listener, header)
+            for headers in ([], forged):
+                reply = t.get(over=client, headers=headers)
+                t.equal(f"version {version}, {listener}, {len(headers)} forged", state(reply), "verified -")
+                t.equal("and not at the upstream", reply.upstream(PEER) + reply.upstream(LOCAL), [])
+            client.close()
+    victim = t.http1("forgeable", source_options=[(socket.IPPROTO_IP, socket.IP_TTL, 200)])
+    theirs = t.get(over=victim).upstream("x-signature")
+    mine = t.get(listener="forgeable").upstream("x-signature")
+    address = "%s:%d" % victim.socket.getsockname()
+    reply = t.get(listener="forgeable", headers=[(PEER, address), (LOCAL, f"{SERVER_IPV4}:{t.scenario.port('forgeable')}")])
+    t.check("the victim's is another", theirs != mine, theirs)
+    t.equal("a client that wears another's tuple", reply.upstream("x-signature"), mine)
+    victim.close()
 
 
 XFF_DETECTION = {

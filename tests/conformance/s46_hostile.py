@@ -1,12 +1,89 @@
 # SPDX-License-Identifier: Apache-2.0
 """46-48: load, and what is not a plain request."""
 
+import gzip
 import os
 import re
+import socket
 
+import _wire
 from _envoy import HTTP_AUTHZ, Envoy, Http, cluster, per_route
+from _peer import Peer, PeerGone
 from _scenario import port_of, scenario
+from _tap import CHECK, Forward
 from lab import SERVER_IPV4
+
+INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL = 3, 8, 12, 13
+AUTHORIZATION = "/envoy.service.auth.v3.Authorization/"
+GOOD = _wire.encode("CheckRequest", {"attributes": {"request": {"http": {"method": "GET", "path": "/s46"}}}})
+
+
+def large(size):
+    """A well-formed CheckRequest of about that many octets."""
+    http = {"method": "GET", "path": "/s46", "headers": {"x-large": "x" * size}}
+    return _wire.encode("CheckRequest", {"attributes": {"request": {"http": http}}})
+
+
+# What is sent to which method, and the gRPC statuses that are right; None for a stream that is reset.
+GARBAGE = (
+    ("no message", CHECK, b"", {INVALID_ARGUMENT, INTERNAL}),
+    ("a message of no octets", CHECK, _wire.frame(b""), {INVALID_ARGUMENT}),
+    ("less than a frame", CHECK, b"\0\0\0", {INVALID_ARGUMENT, INTERNAL}),
+    ("a frame cut short", CHECK, _wire.frame(GOOD)[:-5], {INVALID_ARGUMENT, INTERNAL}),
+    ("a message cut short", CHECK, _wire.frame(GOOD[:-5]), {INVALID_ARGUMENT}),
+    ("no protobuf", CHECK, _wire.frame(b"\xff" * 100), {INVALID_ARGUMENT}),
+    ("compressed, in no way that it says", CHECK, b"\1" + _wire.frame(gzip.compress(GOOD))[1:], {INVALID_ARGUMENT, INTERNAL}),
+    ("another method", AUTHORIZATION + "Nothing", _wire.frame(GOOD), {UNIMPLEMENTED}),
+    ("the v2 path", CHECK.replace("v3", "v2"), _wire.frame(GOOD), {UNIMPLEMENTED}),
+    ("beyond the resource quota", CHECK, _wire.frame(large(70 << 20)), {RESOURCE_EXHAUSTED, None}),
+)
+
+
+@scenario(46, "Garbage, and messages that are too large")
+def garbage(t):
+    """gRPC errors INVALID_ARGUMENT, UNIMPLEMENTED, RESOURCE_EXHAUSTED, never an empty OK; what is well-formed and too
+    large is denied; the server goes on"""
+    for what, path, data, right in GARBAGE:
+        status, message = called(t, path, data)
+        t.say(f"{what}: {'reset' if status is None else f'gRPC status {status}'}")
+        t.check(what, status in right and not message, (status, message))
+        status, message = called(t, CHECK, _wire.frame(GOOD))
+        t.check(f"a good one after it ({what})", status == 0 and message, (status, message))
+    for size in (2 << 20, 20 << 20):
+        status, message = called(t, CHECK, _wire.frame(large(size)))
+        code = _wire.decode("CheckResponse", message or b"").get("status", {}).get("code")
+        t.say(f"well-formed, {size >> 20} MiB: gRPC status {status}, code {code}")
+        t.equal(f"well-formed, {size >> 20} MiB", (status, code), (0, 7))
+    t.script(Forward(change=with_large_header), Forward(change=with_large_header))
+    for _ in range(2):
+        reply = t.get()
+        t.equal("too large, through Envoy", reply.status, 431)
+        t.equal("denied", t.log(reply)["details"], "ext_authz_denied")
+    t.equal("a good one through Envoy", t.get().status, 200)
+
+
+def called(t, path, data):
+    """(gRPC status, message) of a call on a connection of its own, which sends just this; (None, None) if it is reset."""
+    sock = socket.socket(socket.AF_UNIX)
+    sock.connect(t.world.server_path)
+    peer = Peer(sock)
+    head = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "test")]
+    try:
+        stream = peer.request([*head, ("te", "trailers"), ("content-type", "application/grpc")], end=False)
+        stream.send_data(data, end=True)
+        stream.wait_end(60)
+    except PeerGone:
+        return None, None
+    finally:
+        peer.close()
+    return int(stream.header("grpc-status")), _wire.unframe(stream.data)
+
+
+def with_large_header(request):
+    message = _wire.decode("CheckRequest", request)
+    message["attributes"]["request"]["http"]["headers"]["x-large"] = "x" * (2 << 20)
+    return _wire.encode("CheckRequest", message)
+
 
 WORKERS, CLIENTS, REQUESTS = 16, 64, 5120
 LOADED = Http(cluster="s47", routes=[{"match": {"prefix": "/"}, "direct_response": {"status": 200}}])
@@ -16,14 +93,13 @@ LOADED = Http(cluster="s47", routes=[{"match": {"prefix": "/"}, "direct_response
 def load(t):
     """with the circuit breakers' defaults not one Check ends in an error (how long they take is the bench's business)"""
     port = port_of(t.scenario.number)
-    socket = "/run/lab/s47.sock"
     program = os.environ.get("SYNAUTHZ_FAST")
     server = t.world.serve("s47", t.world.policy, program=program)
     envoy = Envoy(
         t.lab,
         t.world.version,
         [LOADED.described("s47", port)],
-        [cluster("s47", socket, http2=True)],
+        [cluster("s47", "/run/lab/s47.sock", http2=True)],
         concurrency=WORKERS,
         name="envoy16",
     )
