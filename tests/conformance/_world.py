@@ -15,6 +15,7 @@ from _upstream import Upstream
 from lab import SERVER_DEVICE, Lab, LabError, find_synauthz
 
 SYNAUTHZ, TAP, UPSTREAM, PINS = "/run/lab/synauthz.sock", "/run/lab/tap.sock", "/run/lab/upstream.sock", "/run/lab/bpf"
+NO_PINS = ("--source", "pins", "--pin-dir", "/run/lab/no-pins")  # of a server whose every Check is a fault
 FROM_PINS = ("--source", "pins", "--pin-dir", PINS)
 ADMIN = "/run/lab/synauthz.admin"
 

@@ -5,6 +5,7 @@ from _envoy import Http
 from _scenario import scenario
 from _tap import Answer
 from _wire import header
+from _world import NO_PINS
 
 SET = {"append": {}}
 
@@ -160,10 +161,17 @@ def local_reply(t):
 @scenario(
     26,
     "error_response",
-    {"main": Http(), "open": Http(authz={"failure_mode_allow": True})},
+    {
+        "main": Http(),
+        "open": Http(authz={"failure_mode_allow": True}),
+        "ours": Http(cluster="s26"),
+        "ours-open": Http(cluster="s26", authz={"failure_mode_allow": True}),
+    },
+    clusters={"s26": "/run/lab/s26.sock"},
 )
 def error_response(t):
-    """503 with retry-after since 1.37, forwarded where the filter fails open; before it an unknown field: 403"""
+    """503 with retry-after since 1.37, forwarded where the filter fails open; before it an unknown field: 403. The same
+    of a synauthz with --error-response 503 that cannot read its maps"""
     error = {"status": {"code": 503}, "headers": [header("retry-after", "2", **SET)], "body": "later"}
     for listener in ("main", "open"):
         t.script(Answer({"status": {"code": 14}, "error_response": error}), listener=listener)
@@ -177,3 +185,9 @@ def error_response(t):
         denied_by_envoy(t, closed)
         t.equal("failing open", opened.status, 403)
         t.note("403, also where the filter fails open")
+    if t.world.synauthz:
+        policy = t.lab.write("s26.yaml", "version: 1\nrules: []\ndefault: allow\n")
+        server = t.world.serve("s26", policy, "--error-response", "503", source=NO_PINS)
+        statuses = [t.get(listener=listener).status for listener in ("ours", "ours-open")]
+        t.equal("synauthz's own", statuses, [closed.status, opened.status])
+        t.equal("the server ends", server.stop(), 0)

@@ -6,6 +6,7 @@ import time
 from _envoy import Http
 from _scenario import scenario
 from _tap import Cut, Forward, Hold, Status
+from _world import NO_PINS
 
 OPEN = {"failure_mode_allow": True, "failure_mode_allow_header_add": True}
 FAILED_OPEN = "x-envoy-auth-failure-mode-allowed"
@@ -39,7 +40,7 @@ def unavailable(t):
     server = t.world.serve(
         "s19",
         t.lab.write("s19.yaml", "version: 1\nrules: []\ndefault: allow\n"),
-        source=("--source", "pins", "--pin-dir", "/run/lab/no-pins"),
+        source=NO_PINS,
     )
     failed_closed(t, t.get(), 403)
     failed_closed(t, t.get(listener="status"), 503)
