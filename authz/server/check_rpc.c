@@ -2,6 +2,7 @@
 #include "check_rpc.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -16,6 +17,15 @@ static void write_hex(char *digits, uint64_t number)
         digits[i - 1] = HEX[number & 0xf];
         number >>= 4;
     }
+}
+
+/* The reply lies somewhere in the buffer; from here on at its start. */
+static void prepare_fault(struct check_rpc *rpc, unsigned http_status)
+{
+    struct str reply = reply_fault(http_status, rpc->fault_bytes);
+
+    memmove(rpc->fault_bytes, reply.ptr, reply.len);
+    rpc->fault_length = reply.len;
 }
 
 int check_rpc_init(struct check_rpc *rpc, const struct check_rpc_config *config)
@@ -40,7 +50,7 @@ int check_rpc_init(struct check_rpc *rpc, const struct check_rpc_config *config)
     };
     write_hex(rpc->decision_id, prefix);
     if (config->fault_status)
-        rpc->fault_length = reply_fault(config->fault_status, rpc->fault_bytes).len;
+        prepare_fault(rpc, config->fault_status);
     return 0;
 }
 
