@@ -9,7 +9,7 @@ from _peer import Peer
 
 
 class Reply:
-    """A response.  `headers`: [(name, value)] in their order; `arrived`: the request as the upstream got it, or None."""
+    """A response.  `headers`: [(name, value)] in order; `arrived`: the request as the upstream got it, or None."""
 
     def __init__(self, status, headers, body, trailers=()):
         self.status, self.headers, self.trailers = status, headers, list(trailers)

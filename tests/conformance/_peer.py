@@ -83,14 +83,27 @@ class Stream:
                 while at < len(data) and room == 0:
                     if self.gone():
                         raise PeerGone(f"stream {self.number} while sending")
-                    room = min(self.peer.h2.local_flow_control_window(self.number), self.peer.h2.max_outbound_frame_size)
+                    room = self._room()
                     if room == 0 and not self.peer.changed.wait(30):
                         raise TimeoutError(f"no window on stream {self.number}")
                 part, at = data[at : at + room], at + room
-                self.peer.h2.send_data(self.number, bytes(part), end_stream=end and at >= len(data))
-                self.peer.flush()
+                self._send_part(bytes(part), end and at >= len(data))
             if at >= len(data):
                 return
+
+    def _room(self):
+        try:
+            window = self.peer.h2.local_flow_control_window(self.number)
+        except h2.exceptions.ProtocolError as error:
+            raise PeerGone(f"stream {self.number} while sending: {error}") from None
+        return min(window, self.peer.h2.max_outbound_frame_size)
+
+    def _send_part(self, part, end):
+        try:
+            self.peer.h2.send_data(self.number, part, end_stream=end)
+            self.peer.flush()
+        except (h2.exceptions.ProtocolError, OSError) as error:
+            raise PeerGone(f"stream {self.number} while sending: {error}") from None
 
     def send_reset(self, code=h2.errors.ErrorCodes.CANCEL):
         with self.peer.changed:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a scenario is, and what it may do: the list of all, and the Trial that each is given for one version of Envoy."""
+"""What a scenario is, and what it may do: the list of all, and the Trial that each gets for one version of Envoy."""
 
 import dataclasses
 import importlib
@@ -165,7 +165,8 @@ def request_id(call):
 def describe(call, log):
     """What the server under test did with one Check, and what Envoy and its client made of it."""
     if call.http:
-        asked = f"{call.http.get('method')} {call.http.get('path')} {call.http.get('protocol')}"
+        where = call.http.get("path") or call.http.get("host")  # CONNECT has no path
+        asked = f"{call.http.get('method')} {where} {call.http.get('protocol')}"
     else:
         asked = "a connection"
     made = "" if not log else f" -> client {log['code']}" + (f", {log['details']}" if log.get("details") else "")

@@ -102,8 +102,9 @@ class Report:
         if any(result.get("failures") for result in results.values()):
             print(output, flush=True)
         titles = {scenario.number: scenario.title for scenario in SCENARIOS}
+        titles[0] = "Every answer was valid, all ran to the end"
         for number, result in sorted(results.items()):
-            name = f"{version}  {number:2} {titles[number]}" if number else f"{version}     every answer was valid, all ran to the end"
+            name = f"{version}  {number or '':2} {titles[number]}"
             if "left_out" in result:
                 print(f"        {name}: {result['left_out']}")
             else:
@@ -156,7 +157,8 @@ def compare(report, text, write):
     if os.path.exists(DOCUMENT):
         with open(DOCUMENT) as file:
             old = file.read()
-    difference = list(difflib.unified_diff(old.splitlines(), text.splitlines(), "written", "measured", n=0, lineterm=""))
+    lines = difflib.unified_diff(old.splitlines(), text.splitlines(), "written", "measured", n=0, lineterm="")
+    difference = list(lines)
     report.case("docs/conformance.md is what was measured", difference and ["\n".join(difference)])
 
 

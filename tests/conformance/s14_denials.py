@@ -32,7 +32,7 @@ def denied_by_envoy(t, reply, status=403):
 """,
 )
 def bare_denial(t):
-    """403, response flag UAEX, details ext_authz_denied, nothing at the upstream; the same of a rule without `respond`"""
+    """403, response flag UAEX, details ext_authz_denied, nothing at the upstream; the same of a bare rule"""
     t.script(Answer({"status": {"code": 7}}), Answer({"status": {"code": 16}}), listener="scripted")
     for _ in range(2):
         reply = t.get(listener="scripted")
@@ -168,6 +168,7 @@ def local_reply(t):
         "ours-open": Http(cluster="s26", authz={"failure_mode_allow": True}),
     },
     clusters={"s26": "/run/lab/s26.sock"},
+    about="synauthz",
 )
 def error_response(t):
     """503 with retry-after since 1.37, forwarded where the filter fails open; before it an unknown field: 403. The same
@@ -185,9 +186,8 @@ def error_response(t):
         denied_by_envoy(t, closed)
         t.equal("failing open", opened.status, 403)
         t.note("403, also where the filter fails open")
-    if t.world.synauthz:
-        policy = t.lab.write("s26.yaml", "version: 1\nrules: []\ndefault: allow\n")
-        server = t.world.serve("s26", policy, "--error-response", "503", source=NO_PINS)
-        statuses = [t.get(listener=listener).status for listener in ("ours", "ours-open")]
-        t.equal("synauthz's own", statuses, [closed.status, opened.status])
-        t.equal("the server ends", server.stop(), 0)
+    policy = t.lab.write("s26.yaml", "version: 1\nrules: []\ndefault: allow\n")
+    server = t.world.serve("s26", policy, "--error-response", "503", source=NO_PINS)
+    statuses = [t.get(listener=listener).status for listener in ("ours", "ours-open")]
+    t.equal("synauthz's own", statuses, [closed.status, opened.status])
+    t.equal("the server ends", server.stop(), 0)

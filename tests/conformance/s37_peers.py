@@ -24,7 +24,7 @@ RULE = """\
 
 
 def state(reply):
-    return (reply.upstream("x-state") or [reply.status])[0]
+    return (reply.upstream("x-state") or [f"status {reply.status}"])[0]
 
 
 def source(call):
@@ -130,7 +130,8 @@ def proxy_protocol(t):
     theirs = t.get(over=victim).upstream("x-signature")
     mine = t.get(listener="forgeable").upstream("x-signature")
     address = "%s:%d" % victim.socket.getsockname()
-    reply = t.get(listener="forgeable", headers=[(PEER, address), (LOCAL, f"{SERVER_IPV4}:{t.scenario.port('forgeable')}")])
+    worn = [(PEER, address), (LOCAL, f"{SERVER_IPV4}:{t.scenario.port('forgeable')}")]
+    reply = t.get(listener="forgeable", headers=worn)
     t.check("the victim's is another", theirs != mine, theirs)
     t.equal("a client that wears another's tuple", reply.upstream("x-signature"), mine)
     victim.close()
