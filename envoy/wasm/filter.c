@@ -24,9 +24,7 @@ void *proxy_on_memory_allocate(uint32_t size)
 
     if (size > HANDED_OVER_MAX - handed_over_size)
         return NULL;
-    handed_over_size += (size + 7) & ~7U;
-    if (handed_over_size > HANDED_OVER_MAX)
-        handed_over_size = HANDED_OVER_MAX;
+    handed_over_size += (size + 7) & ~7U; /* what is left is a multiple of 8, too */
     return memory;
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The Envoy configurations of envoy/, these very files: each is loaded by every Envoy that we name, and does in a lab
+"""The Envoy configurations of envoy/, these very files: each is loaded by every Envoy that we name, and does in its lab
 what it says.  demo.py drives envoy.yaml, rolling_restart.py replicas.yaml, wasm.py wasm/envoy.yaml."""
 
 import contextlib
@@ -17,6 +17,7 @@ from _peer import Listener, Peer
 
 TLS_PORT = 8443
 RATE_LIMIT_PORT = 8081
+DENIED_LOG = "/run/envoy/denied.log"
 ELSEWHERE = ("envoy.yaml", "replicas.yaml", "tls.yaml", "wasm/envoy.yaml")  # driven by scripts of their own
 NO_TIMESTAMPS = ("net.ipv4.tcp_timestamps", 0)
 
@@ -24,8 +25,10 @@ NO_TIMESTAMPS = ("net.ipv4.tcp_timestamps", 0)
 # ------------------------------------------------------------------------------------------------- what they share
 
 
-def envoy_versions():
-    return text_of(os.path.join(ROOT, "tests/conformance/envoy-versions")).split()
+def all_envoys():
+    """{version: path}"""
+    versions = text_of(os.path.join(ROOT, "tests/conformance/envoy-versions")).split()
+    return {version: sh(os.path.join(HERE, "find-envoy"), version).strip() for version in versions}
 
 
 class TlsConnection(Connection):
@@ -45,12 +48,11 @@ def without_timestamps(lab, **more):
 # --------------------------------------------------------------------------------------------------- they are loaded
 
 
-def loaded(cases):
+def loaded(cases, envoys):
     examples = bootstraps()
     driven = {name for name, _ in DRIVEN} | set(ELSEWHERE)
     cases.equal("each example is driven, here or elsewhere", [name for name in examples if name not in driven], [])
-    for version in envoy_versions():
-        envoy = sh(os.path.join(HERE, "find-envoy"), version).strip()
+    for version, envoy in envoys.items():
         for name in examples:
             done = subprocess.run(
                 [envoy, "--mode", "validate", "--log-level", "error", "--config-path", os.path.join(HERE, name)],
@@ -200,7 +202,14 @@ class RateLimits:
         self.asked, self.limited = [], limited
         with lab.server.entered():
             listening = socket.create_server(("127.0.0.1", RATE_LIMIT_PORT))
-        Listener(listening, lambda connection, _: Peer(connection, client=False, on_request=self.answer))
+        self.listener = Listener(listening, self.serve)
+
+    def serve(self, connection, _):
+        Peer(connection, client=False, on_request=self.answer)
+
+    def close(self):
+        self.listener.socket.shutdown(socket.SHUT_RDWR)  # wakes its thread, too
+        self.listener.socket.close()
 
     def answer(self, stream):
         stream.wait_end()
@@ -220,13 +229,13 @@ def ratelimit(cases, lab):
         connection = Connection(lab)
         replies = [connection.get().status for _ in range(20)]
         cases.equal("rate limits: an ordinary client has none here", replies, [200] * 20)
+        wait_until(lambda: service.asked, 20, "the rate limit service to be asked")
         domain, descriptors = service.asked[-1]
         cases.equal("the service is asked in its domain", domain, "synauthz")
-        p0f = connection.get().header("x-none") or descriptors[1].get("p0f", "")
         cases.check(
             "about the budget, and about the fingerprint at its address",
             descriptors[0] == {"budget": "ordinary"}
-            and re.fullmatch(r"4:\d+.*", p0f)
+            and descriptors[1].get("p0f", "").startswith("4:64")
             and descriptors[1].get("remote_address") == CLIENT_IPV4,
             descriptors,
         )
@@ -236,16 +245,20 @@ def ratelimit(cases, lab):
         cases.equal("by Envoy's own bucket", replies[-1].header("x-limited-by"), "local")
         cases.equal("which is the tools' alone", connection.get().status, 200)
         service.limited = lambda descriptors: {"budget": "ordinary"} in descriptors
-        cases.equal("rate limits: the service's no counts", connection.get().status, 429)
+        # Not at the first time perhaps: our service is slow, and Envoy does not wait for long.
+        wait_until(lambda: connection.get().status == 429, 20, "the rate limit service to be heard")
+        cases.check("rate limits: the service's no counts", True)
     with example(lab, "ratelimit.yaml", "ratelimit.policy.yaml", "--source", "none"):
         service.limited = lambda descriptors: False
         service.asked.clear()
         cases.equal("rate limits: without a fingerprint", Connection(lab).get().status, 200)
+        wait_until(lambda: service.asked, 20, "the rate limit service to be asked")
         cases.equal(
             "it is left out",
             service.asked[-1][1],
             [{"budget": "ordinary"}, {"remote_address": CLIENT_IPV4}],
         )
+    service.close()
 
 
 def log_lines(text):
@@ -272,9 +285,10 @@ def access_log(cases, lab):
             two,
         )
         cases.check("access log: what the question cost", int(one["authz_us"]) > 0, one)
-        wait_until(lambda: os.path.getsize("/run/envoy/denied.log") > 0, 10, "the log of denials")
-        with open("/run/envoy/denied.log") as file:
-            cases.equal("denials have a log of their own", [line["path"] for line in log_lines(file.read())], ["/two"])
+        wait_until(lambda: os.path.getsize(DENIED_LOG) > 0, 10, "the log of denials")
+        denied = [line["path"] for line in log_lines(text_of(DENIED_LOG))]
+        cases.equal("denials have a log of their own", denied, ["/two"])
+        os.unlink(DENIED_LOG)
 
 
 def routes(cases, lab):
@@ -368,13 +382,16 @@ DRIVEN = (
 def main(cases):
     lab = Lab()
     files_they_name()
-    loaded(cases)
+    envoys = all_envoys()
+    loaded(cases, envoys)
     careful(cases)
     documented(cases)
     lab.start_upstream()
-    for name, drive in DRIVEN:
-        print(f"-- {name}", flush=True)
-        drive(cases, lab)
+    for version, envoy in envoys.items():
+        os.environ["ENVOY"] = envoy  # of lab.start_envoy()
+        for name, drive in DRIVEN:
+            print(f"-- {name}, Envoy {version}", flush=True)
+            drive(cases, lab)
 
 
 run_cases(main)
