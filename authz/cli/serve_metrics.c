@@ -277,10 +277,39 @@ static void write_maps(struct serve_metrics *metrics, const struct capture_maps 
     struct capture_numbers numbers;
 
     metrics->map_read_failures += capture_numbers_read(maps, tracked, &numbers);
+    capture_metrics_write(&numbers, page);
+}
+
+/* Opened for this page alone: which set of maps is in use is the source's own to know, and it may
+ * close one at any time. */
+static void write_pinned_maps(struct serve_metrics *metrics, struct metric_page *page)
+{
+    struct pin_source_status status;
+    struct capture_maps maps;
+
+    pin_source_get_status(metrics->pins, &status);
+    if (status.state == PIN_SOURCE_ABSENT)
+        return;
+    if (pin_reader_open(metrics->orders->options.pin_dir, &maps, NULL) < 0) {
+        metrics->map_read_failures++;
+        return;
+    }
+    write_maps(metrics, &maps, status.tracked, page);
+    capture_maps_close(&maps);
+}
+
+/* What an agent's page says of its maps. */
+static void write_capture(struct serve_metrics *metrics, struct metric_page *page)
+{
+    if (metrics->pins)
+        write_pinned_maps(metrics, page);
+    else if (metrics->maps)
+        write_maps(metrics, metrics->maps, true, page);
+    else
+        return;
     metric_counter(page, "synauthz_map_read_failures_total",
                    "Reads of a map for this page that failed; what they were for is left out.",
                    metrics->map_read_failures);
-    capture_metrics_write(&numbers, page);
 }
 
 /* --- TLS -------------------------------------------------------------------------------------- */
@@ -301,30 +330,6 @@ static void write_tls(struct serve_metrics *metrics, const struct relay_counts *
     metric_gauge(page, "synauthz_tls_certificate_expiry_timestamp_seconds",
                  "When the certificate ends, in Unix time.",
                  (uint64_t)certificates_expiry(metrics->certificates));
-}
-
-/* Opened for this page alone: which set of maps is in use is the source's own to know, and it may
- * close one at any time. */
-static void write_pinned_maps(struct serve_metrics *metrics, struct metric_page *page)
-{
-    struct pin_source_status status;
-    struct capture_maps maps;
-
-    pin_source_get_status(metrics->pins, &status);
-    if (status.state == PIN_SOURCE_ABSENT ||
-        pin_reader_open(metrics->orders->options.pin_dir, &maps, NULL) < 0)
-        return;
-    write_maps(metrics, &maps, status.tracked, page);
-    capture_maps_close(&maps);
-}
-
-/* What an agent's page says of its maps. */
-static void write_capture(struct serve_metrics *metrics, struct metric_page *page)
-{
-    if (metrics->pins)
-        write_pinned_maps(metrics, page);
-    else if (metrics->maps)
-        write_maps(metrics, metrics->maps, true, page);
 }
 
 /* --- the pages -------------------------------------------------------------------------------- */

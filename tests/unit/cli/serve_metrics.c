@@ -210,6 +210,44 @@ static void of_pins_that_are_not_there_only_that_is_said(void **state)
     free(page);
 }
 
+static char *config_of(struct fixture *f)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+
+    assert_non_null(out);
+    f->pages.config(f->pages.context, out);
+    (void)fclose(out);
+    return text;
+}
+
+static void config_says_what_is_in_use(void **state)
+{
+    struct fixture *f = *state;
+    const char *const parts[] = {
+        "\"verb\":\"serve\",",
+        "\"ready\":false,\"why\":\"capture_absent: /no/such/pins ",
+        "\"listeners\":[],\"policy\":{\"name\":\"default\",\"file\":\"/tmp/",
+        "\",\"rules\":0,\"databases\":",
+        "\"error\":\"a tab\"}}}",
+        "\"tls\":null,",
+        "\"source\":{\"kind\":\"pins\",\"pin_dir\":\"/no/such/pins\",\"state\":\"absent\",",
+        "\"tracked\":null,\"heartbeat_age_ms\":null,",
+        "\"settings\":null,",
+    };
+    char *text;
+
+    f->metrics.pins = f->pins;
+    f->orders.settings.source = SERVE_PINS;
+    reload_log_note(&f->metrics.policy_reloads, -EINVAL, &(struct diag){.text = "a tab"});
+    text = config_of(f);
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        if (!strstr(text, parts[i]))
+            fail_msg("no %s in\n%s", parts[i], text);
+    free(text);
+}
+
 #define METRICS_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -221,6 +259,7 @@ int main(void)
         METRICS_TEST(a_loop_that_has_not_come_round_is_not_live),
         METRICS_TEST(a_page_has_what_can_be_counted_from_the_start),
         METRICS_TEST(of_pins_that_are_not_there_only_that_is_said),
+        METRICS_TEST(config_says_what_is_in_use),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
