@@ -219,7 +219,7 @@ static int find_key(struct draft *draft, const struct fact *fact, const struct n
 
 static int read_name(struct draft *draft, struct asked *asked, const struct node *mapping)
 {
-    const struct node *name, *path;
+    const struct node *name, *path = NULL; /* gcc -O3 does not see that it is set */
     int r;
 
     if (asked->fact->key != FACT_KEY_PATH) {
