@@ -281,7 +281,8 @@ static void pump_in(struct conduit *conduit, char *scratch)
                 end_outer(conduit, r);
             return;
         }
-        if (!pass_in(conduit, scratch, got))
+        /* epoll knows about what is still in the socket, but not of what the library has read */
+        if (!pass_in(conduit, scratch, got) || !SSL_has_pending(conduit->session))
             return;
     }
     conduit->has_more = true;

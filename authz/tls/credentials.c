@@ -226,7 +226,10 @@ static int new_context(enum tls_role role, SSL_CTX **ret_context)
                               SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION);
     (void)SSL_CTX_set_num_tickets(context, 0);
     (void)SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-    (void)SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY); /* one record for each call */
+    /* Many records for one read(); and a record that is no data ends the library's turn, else a
+     * client that sends nothing else would keep the thread for itself. */
+    SSL_CTX_set_read_ahead(context, 1);
+    (void)SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);
     (void)SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE |
                                         SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                         SSL_MODE_RELEASE_BUFFERS);
