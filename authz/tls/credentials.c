@@ -297,7 +297,7 @@ int credentials_read(const struct credential_files *files, struct credentials **
 
 /* --- sessions --------------------------------------------------------------------------------- */
 
-static int expect_name(SSL *session, const char *name)
+static int expect_name(SSL *session, char *name)
 {
     struct addr address;
 
