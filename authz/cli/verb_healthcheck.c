@@ -143,7 +143,7 @@ static enum exit_status run(void *options, const struct text_list *operands,
     const struct health_question question = {
         .address = operands->items[0],
         .tls = &tls,
-        .service = given->service,
+        .service = given->service ? given->service : "",
         .timeout_ms = (unsigned)given->timeout_s * MS_PER_S,
     };
     struct diag diag = {0};
