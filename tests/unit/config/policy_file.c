@@ -496,6 +496,107 @@ static void a_denial_can_have_each_final_status_that_envoy_knows(void **state)
     }
 }
 
+/* --- databases */
+
+#define DATABASE TEST_DATA "/policy/systems.fp"
+
+static void databases_are_loaded_in_their_order(void **state)
+{
+    CLEANUP(policy_unrefp)
+    struct policy *policy = parse("version: 1\n"
+                                  "rules:\n"
+                                  "  - {id: a, when: {os.family: windows, label: x}, then: deny}\n"
+                                  "  - {id: b, then: continue, metadata: {os: \"%{os.name}\"}}\n"
+                                  "default: allow\n"
+                                  "on_unknown: skip\n"
+                                  "databases: [" DATABASE ", " DATABASE "]\n");
+
+    (void)state;
+    assert_int_equal(policy->database_count, 2);
+    assert_non_null(policy->databases[0]);
+    assert_non_null(policy->databases[1]);
+}
+
+/* (cat POLICY; sha256sum DATABASE without a newline) | sha256sum */
+static void the_revision_is_of_the_databases_too(void **state)
+{
+    static const char TEXT[] = "version: 1\nrules: []\ndefault: deny\ndatabases: [\"%s\"]\n";
+    CLEANUP(memory_file_done) struct memory_file file = memory_file_with("", 0);
+    char text[256], before[13];
+    struct policy *policy;
+
+    (void)state;
+    (void)snprintf(text, sizeof(text), TEXT, file.path);
+    policy = parse(text);
+    memcpy(before, policy->revision, sizeof(before));
+    policy_unref(policy);
+    assert_int_equal(pwrite(file.fd, ";\n", 2, 0), 2);
+    policy = parse(text);
+    assert_string_not_equal(policy->revision, before);
+    policy_unref(policy);
+    assert_int_equal(ftruncate(file.fd, 0), 0);
+    policy = parse(text);
+    assert_string_equal(policy->revision, before);
+    policy_unref(policy);
+}
+
+static void a_relative_path_is_relative_to_the_policy(void **state)
+{
+    static const char TEXT[] = "version: 1\nrules: []\ndefault: deny\ndatabases: [systems.fp]\n";
+    CLEANUP(policy_unrefp) struct policy *policy = NULL;
+    struct diag diag = {0};
+
+    (void)state;
+    assert_int_equal(
+        policy_file_parse(str_from(TEXT), TEST_DATA "/policy/some.yaml", &policy, &diag), 0);
+    assert_int_equal(policy->database_count, 1);
+}
+
+static void what_is_wrong_in_a_database_is_said_with_its_place_there(void **state)
+{
+    static const char WRONG_DATABASE[] = "classes = unix\n[tcp:request]\nlabel = s:unix:Linux:\n"
+                                         "sig = nonsense\n";
+    CLEANUP(memory_file_done)
+    struct memory_file file = memory_file_with(WRONG_DATABASE, sizeof(WRONG_DATABASE) - 1);
+    struct policy *policy = NULL;
+    struct diag diag = {0};
+    char text[256];
+
+    (void)state;
+    (void)snprintf(text, sizeof(text),
+                   "version: 1\nrules: []\ndefault: deny\ndatabases: [" DATABASE ", \"%s\"]\n",
+                   file.path);
+    assert_int_equal(policy_file_parse(str_from(text), "test.yaml", &policy, &diag), -EINVAL);
+    assert_null(policy);
+    assert_string_equal(diag.file, file.path);
+    assert_int_equal(diag.place.line, 4);
+    assert_true(diag.text[0] != '\0');
+}
+
+/* --- rules that do not count */
+
+static void a_rule_that_does_not_count_needs_nothing_and_hides_nothing(void **state)
+{
+    CLEANUP(policy_unrefp)
+    struct policy *policy =
+        parse("version: 1\n"
+              "rules:\n"
+              "  - {id: a, mode: shadow, when: {p0f: x}, then: deny}\n"
+              "  - {id: b, mode: off, when: {p0f: x}, then: deny, on_unknown: deny}\n"
+              "  - {id: c, mode: shadow, then: deny, request_headers: {set: {x-a: a}}}\n"
+              "  - {id: d, mode: off, then: allow, query: {set: {b: b}}}\n"
+              "  - {id: e, mode: enforce, then: continue, query: {set: {c: c}, remove: [d]}}\n"
+              "default: allow\n");
+
+    (void)state;
+    assert_int_equal(policy->rules[0].mode, RULE_SHADOW);
+    assert_int_equal(policy->rules[1].mode, RULE_OFF);
+    assert_int_equal(policy->rules[4].mode, RULE_ENFORCE);
+    assert_int_equal(header_table_owned_count(policy->headers), 2);
+    assert_int_equal(policy->owned_parameter_count, 2);
+    assert_int_equal(policy->slots[TARGET_QUERY].count, 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -514,6 +615,11 @@ int main(void)
         cmocka_unit_test(on_unknown_is_needed_only_where_a_rule_can_be_unknown),
         cmocka_unit_test(the_revision_is_the_digest_of_the_file),
         cmocka_unit_test(a_denial_can_have_each_final_status_that_envoy_knows),
+        cmocka_unit_test(databases_are_loaded_in_their_order),
+        cmocka_unit_test(the_revision_is_of_the_databases_too),
+        cmocka_unit_test(a_relative_path_is_relative_to_the_policy),
+        cmocka_unit_test(what_is_wrong_in_a_database_is_said_with_its_place_there),
+        cmocka_unit_test(a_rule_that_does_not_count_needs_nothing_and_hides_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

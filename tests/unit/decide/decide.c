@@ -8,6 +8,7 @@
 
 #include "decide.h"
 #include "fake_source.h"
+#include "matcher.h"
 #include "signature.h"
 #include "test_policy.h"
 
@@ -321,6 +322,52 @@ static void a_full_arena_is_oversize(void **state)
     assert_true(cap > SIGNATURE_TEXT_MAX);
 }
 
+/* --- databases */
+
+#define DATABASE_POLICY(rules)                                                                     \
+    "version: 1\ndatabases: [" TEST_DATA "/policy/systems.fp]\nrules:" rules "default: allow\n"    \
+    "on_unknown: skip\n"
+
+static void a_syn_is_named_by_the_policys_databases(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_source source = fake_source_with_syn(SYN_STATE_VERIFIED);
+    struct subject subject = tcp_subject();
+    struct fixture with = {.arena = f->arena};
+    struct decision decision;
+
+    with.policy = test_policy_parse(
+        DATABASE_POLICY("\n  - {id: linux, when: {os.family: linux}, then: deny}\n"));
+    assert_non_null(with.policy);
+    assert_int_equal(run(&with, &source, &subject, &decision), DECIDE_OK);
+    assert_true(str_eq(subject.label, STR("Linux 3.11 and newer")));
+    assert_int_equal(subject.match->kind, MATCH_SPECIFIC);
+    assert_int_equal(subject.match->distance, 3);
+    assert_int_equal(subject.match->mtu, 1500);
+    assert_string_equal(subject.match->link, "Ethernet or modem");
+    assert_int_equal(decision.verdict, VERDICT_DENY);
+
+    source.answer.syn.window = 4000; /* the generic one, which has no flavor */
+    assert_int_equal(run(&with, &source, &subject, &decision), DECIDE_OK);
+    assert_true(str_eq(subject.label, STR("Linux")));
+    assert_int_equal(subject.match->kind, MATCH_GENERIC);
+    policy_unref(with.policy);
+}
+
+static void without_a_label_and_without_databases_there_is_a_match_all_the_same(void **state)
+{
+    struct fixture *f = *state;
+    struct fake_source source = fake_source_with_syn(SYN_STATE_VERIFIED);
+    struct subject subject = tcp_subject();
+    struct decision decision;
+
+    assert_int_equal(run(f, &source, &subject, &decision), DECIDE_OK);
+    assert_int_equal(subject.match->kind, MATCH_NONE);
+    assert_null(subject.match->label);
+    assert_null(subject.label.ptr);
+    assert_int_equal(subject.match->mtu, 1500);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -332,6 +379,8 @@ int main(void)
         cmocka_unit_test(half_a_tuple_finds_nothing),
         cmocka_unit_test(our_fault_is_no_decision_unless_the_policy_shall_decide),
         cmocka_unit_test(a_full_arena_is_oversize),
+        cmocka_unit_test(a_syn_is_named_by_the_policys_databases),
+        cmocka_unit_test(without_a_label_and_without_databases_there_is_a_match_all_the_same),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -46,6 +46,27 @@ static void numbers_survive_the_reader(void **state)
     }
 }
 
+static void a_double_is_eight_bytes_from_the_lowest(void **state)
+{
+    static const double NUMBERS[] = {0.0, -0.0, 1.0, 3.0, -2.5, 1e300};
+    char buffer[16];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(NUMBERS) / sizeof(NUMBERS[0]); i++) {
+        struct pbwriter writer;
+        struct pb_field field;
+        struct str message;
+
+        pb_init(&writer, buffer, sizeof(buffer));
+        pb_put_double(&writer, 2, NUMBERS[i]);
+        message = pb_result(&writer);
+        assert_int_equal(message.len, 9);
+        assert_int_equal(pb_next_field(&message, &field), 1);
+        assert_true(field.is_fixed64 && field.number == 2);
+        assert_memory_equal(&field.value, &NUMBERS[i], sizeof(NUMBERS[i]));
+    }
+}
+
 static void what_does_not_fit_is_no_message(void **state)
 {
     const struct str whole = STR("\x12\x03"
@@ -100,6 +121,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fields_come_out_in_order),
         cmocka_unit_test(numbers_survive_the_reader),
+        cmocka_unit_test(a_double_is_eight_bytes_from_the_lowest),
         cmocka_unit_test(what_does_not_fit_is_no_message),
         cmocka_unit_test(nothing_is_written_behind_a_loss),
         cmocka_unit_test(text_is_made_utf8),

@@ -229,6 +229,152 @@ static void assert_winners(const struct policy *policy, const struct decision *d
                          wanted[slot]);
 }
 
+/* The rules whose effects are in the chain of a slot, the last first, as digits. */
+static unsigned chain_of(const struct policy *policy, const struct decision *decision, size_t slot)
+{
+    const struct mutation *mutation = &decision->mutations[TARGET_REQUEST_HEADER][slot];
+    unsigned digits = 0;
+
+    for (; mutation && mutation->effect; mutation = mutation->before)
+        digits = digits * 10 + (unsigned)rule_of(policy, mutation->effect, TARGET_REQUEST_HEADER);
+    return digits;
+}
+
+static void what_is_appended_is_kept_with_what_it_is_appended_to(void **state)
+{
+    static const struct {
+        const char *what;
+        struct rule_row rules[RULES_MAX];
+        unsigned chain; /* of slot 1 */
+    } ROWS[] = {
+        {"to what the client sent", {{.then = RULE_CONTINUE, .set = {APPEND(1)}}}, 1},
+        {"several values of one rule",
+         {{.then = RULE_CONTINUE, .set = {APPEND(1), APPEND(1), APPEND(1)}}},
+         111},
+        {"by several rules, to what one has set",
+         {{.then = RULE_CONTINUE, .set = {1}},
+          {.then = RULE_CONTINUE, .set = {APPEND(1), APPEND(2)}},
+          {.then = RULE_CONTINUE, .set = {APPEND(1)}}},
+         321},
+        {"to what one has removed",
+         {{.then = RULE_CONTINUE, .set = {-1}}, {.then = RULE_CONTINUE, .set = {APPEND(1)}}},
+         21},
+        {"a later set leaves nothing of it",
+         {{.then = RULE_CONTINUE, .set = {APPEND(1), APPEND(1)}},
+          {.then = RULE_CONTINUE, .set = {1}},
+          {.then = RULE_CONTINUE, .set = {APPEND(1)}}},
+         32},
+        {"on deny nothing is left",
+         {{.then = RULE_CONTINUE, .set = {APPEND(1)}}, {.then = RULE_DENY, .set = {APPEND(1)}}},
+         0},
+    };
+    CLEANUP(arena_done) struct arena arena;
+
+    (void)state;
+    assert_int_equal(arena_init(&arena, 4096), 0);
+    for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
+        size_t count = 1;
+        struct decision decision;
+
+        while (count < RULES_MAX && ROWS[i].rules[count].set[0])
+            count++;
+        CLEANUP(policy_unrefp)
+        struct policy *policy = new_policy(ROWS[i].rules, count, VERDICT_ALLOW);
+
+        print_message("%s\n", ROWS[i].what);
+        arena_reset(&arena);
+        assert_int_equal(policy_evaluate(policy, &SUBJECT, &arena, &decision), 0);
+        assert_int_equal(chain_of(policy, &decision, 0), ROWS[i].chain);
+    }
+}
+
+/* --- rules that do not count */
+
+static const struct {
+    const char *what;
+    struct rule_row rules[RULES_MAX];
+    size_t rule_count;
+    enum verdict verdict, would_be;
+    int rule, would_be_rule; /* -1: none */
+} SHADOWS[] = {
+    {"nothing shadowed: the same", {{.then = RULE_DENY}}, 1, VERDICT_DENY, VERDICT_DENY, 0, 0},
+    {"a shadow rule decides nothing",
+     {{.mode = RULE_SHADOW, .then = RULE_DENY, .set = {1}, .metadata = {1}}},
+     1,
+     VERDICT_ALLOW,
+     VERDICT_DENY,
+     -1,
+     0},
+    {"the first of two would end it",
+     {{.mode = RULE_SHADOW, .then = RULE_ALLOW},
+      {.mode = RULE_SHADOW, .then = RULE_DENY},
+      {.then = RULE_DENY}},
+     3,
+     VERDICT_DENY,
+     VERDICT_ALLOW,
+     2,
+     0},
+    {"one behind the decision is not reached",
+     {{.then = RULE_ALLOW}, {.mode = RULE_SHADOW, .then = RULE_DENY}},
+     2,
+     VERDICT_ALLOW,
+     VERDICT_ALLOW,
+     0,
+     0},
+    {"one that is NO or UNKNOWN is skipped",
+     {{.mode = RULE_SHADOW, .when = NO, .then = RULE_DENY},
+      {.mode = RULE_SHADOW, .when = UNKNOWN, .then = RULE_DENY, .on_unknown = ON_UNKNOWN_DENY}},
+     2,
+     VERDICT_ALLOW,
+     VERDICT_ALLOW,
+     -1,
+     -1},
+    {"one that continues has no effect",
+     {{.mode = RULE_SHADOW, .then = RULE_CONTINUE, .set = {1}, .metadata = {1}}},
+     1,
+     VERDICT_ALLOW,
+     VERDICT_ALLOW,
+     -1,
+     -1},
+    {"one that is off is not even asked",
+     {{.mode = RULE_OFF, .then = RULE_DENY, .set = {1}},
+      {.mode = RULE_OFF, .when = UNKNOWN, .then = RULE_DENY, .on_unknown = ON_UNKNOWN_DENY}},
+     2,
+     VERDICT_ALLOW,
+     VERDICT_ALLOW,
+     -1,
+     -1},
+};
+
+static const struct rule *rule_at(const struct policy *policy, int index)
+{
+    return index < 0 ? NULL : &policy->rules[index];
+}
+
+static void shadow_rules_say_what_would_be_and_change_nothing(void **state)
+{
+    CLEANUP(arena_done) struct arena arena;
+
+    (void)state;
+    assert_int_equal(arena_init(&arena, 4096), 0);
+    for (size_t i = 0; i < sizeof(SHADOWS) / sizeof(SHADOWS[0]); i++) {
+        CLEANUP(policy_unrefp)
+        struct policy *policy = new_policy(SHADOWS[i].rules, SHADOWS[i].rule_count, VERDICT_ALLOW);
+        struct decision decision;
+
+        print_message("%s\n", SHADOWS[i].what);
+        arena_reset(&arena);
+        assert_int_equal(policy_evaluate(policy, &SUBJECT, &arena, &decision), 0);
+        assert_int_equal(decision.verdict, SHADOWS[i].verdict);
+        assert_ptr_equal(decision.rule, rule_at(policy, SHADOWS[i].rule));
+        assert_int_equal(decision.would_be, SHADOWS[i].would_be);
+        assert_ptr_equal(decision.would_be_rule, rule_at(policy, SHADOWS[i].would_be_rule));
+        assert_int_equal(decision.unknown_count, 0);
+        assert_null(decision.mutations[TARGET_REQUEST_HEADER][0].effect);
+        assert_null(decision.mutations[TARGET_METADATA][0].effect);
+    }
+}
+
 static const struct {
     const char *what;
     struct rule_row rules[RULES_MAX];
@@ -349,7 +495,7 @@ static void evaluation_allocates_nothing(void **state)
         {.when = NO, .then = RULE_DENY},
         {.when = UNKNOWN, .then = RULE_DENY, .on_unknown = ON_UNKNOWN_SKIP},
         {.when = YES, .then = RULE_CONTINUE, .set = {1, 2}, .metadata = {1}},
-        {.when = YES, .then = RULE_ALLOW, .set = {1}, .metadata = {2}},
+        {.when = YES, .then = RULE_ALLOW, .set = {1, APPEND(1), APPEND(1)}, .metadata = {2}},
     };
     CLEANUP(policy_unrefp) struct policy *policy = new_policy(ROWS, 4, VERDICT_DENY);
     CLEANUP(arena_done) struct arena arena;
@@ -408,6 +554,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rules_decide_from_top_to_bottom),
         cmocka_unit_test(for_one_header_the_later_rule_wins),
+        cmocka_unit_test(what_is_appended_is_kept_with_what_it_is_appended_to),
+        cmocka_unit_test(shadow_rules_say_what_would_be_and_change_nothing),
         cmocka_unit_test(every_arena_cap_gives_a_decision_or_enomem),
         cmocka_unit_test(evaluation_allocates_nothing),
         cmocka_unit_test(the_last_reference_frees),

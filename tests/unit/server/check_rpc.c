@@ -139,6 +139,32 @@ static void a_fault_has_no_reply(void **state)
     check_rpc_done(&f->rpc);
 }
 
+/* Never an allow: the status is UNAVAILABLE, also for an Envoy that does not know error_response.
+ */
+static void a_fault_can_have_an_error_response(void **state)
+{
+    struct fixture *f = *state;
+    const struct check_rpc_config config = {.store = f->store,
+                                            .source = &f->source.base,
+                                            .fault_status = 503,
+                                            .arena_bytes = CHECK_ARENA_BYTES};
+    struct str wire = some_wire(f), reply = {NULL, 0};
+    check_response *response;
+
+    f->source = fake_source_without_syn(SYN_STATE_UNAVAILABLE, SYN_REASON_MAP_ERROR);
+    assert_int_equal(check_rpc_init(&f->rpc, &config), 0);
+    assert_int_equal(ask(f, wire, &reply), CHECK_FAULT);
+    response = check_response_read(reply);
+    assert_int_equal(response->status->code, 14);
+    assert_int_equal(response->http_response_case,
+                     ENVOY__SERVICE__AUTH__V3__CHECK_RESPONSE__HTTP_RESPONSE_ERROR_RESPONSE);
+    assert_int_equal(response->error_response->status->code, 503);
+    check_response_freep(&response);
+
+    assert_int_equal(ask(f, (struct str){wire.ptr, 1}, &reply), CHECK_MALFORMED); /* no fault */
+    check_rpc_done(&f->rpc);
+}
+
 static void a_request_too_large_to_be_read_is_denied(void **state)
 {
     struct fixture *f = *state;
@@ -266,6 +292,7 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_shadow_rules_would_answer_is_counted, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_fault_can_have_an_error_response, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_request_too_large_to_be_read_is_denied, set_up,
                                         tear_down),
     };
