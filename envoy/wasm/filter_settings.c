@@ -76,8 +76,6 @@ static const char *read_absent(struct text value, struct filter_settings *settin
 
 static const char *read_redirect(struct text value, struct filter_settings *settings)
 {
-    if (!text_is_printable(value))
-        return "expected a URL";
     return store(value, settings->url, FILTER_URL_MAX, &settings->url_size);
 }
 
@@ -97,6 +95,8 @@ static const char *read_line(struct text line, struct filter_settings *settings)
     value = text_trim(value);
     if (value.len == 0)
         return "expected `name: value`";
+    if (!text_is_printable(value)) /* what is compared with it always is */
+        return "expected ASCII without control characters";
     for (uint32_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++)
         if (text_eq(name, NAMES[i].name))
             return NAMES[i].read(value, settings);

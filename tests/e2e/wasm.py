@@ -64,7 +64,7 @@ MISTAKES = (
     ("absent: refuse", "absent: perhaps", "line 9: expected refuse or pass"),
     ("absent: refuse", "# none", "configuration: `absent` is missing"),
     ("# Each of these is answered 403 ...", "#" + "x" * 70000, "configuration: it cannot be read, or is too long"),
-    ("absent: refuse", "redirect: \u00e9", "line 9: expected a URL"),
+    ("absent: refuse", "redirect: \u00e9", "line 9: expected ASCII"),
 )
 
 

@@ -91,6 +91,8 @@ static void mistakes_are_named_with_their_line(void **state)
         {"key: a\n\nabsent: maybe", 3},
         {"key: a\nabsent: pass\nabsent: pass", 3},
         {"key: a\nredirect: \x7f", 2},
+        {"key: a\x01", 1},
+        {"key: a\nrefuse: Fran\xc3\xa7ois", 2},
         {"key: a\nnothing: b", 2},
     };
     struct filter_settings settings;
