@@ -25,7 +25,7 @@ import tempfile
 
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [HERE, os.path.join(HERE, "../../envoy")]
+sys.path[:0] = [HERE, os.path.join(HERE, "../../envoy"), os.path.join(HERE, "../e2e")]
 
 from _relay import relay
 from _scenario import SCENARIOS, load
@@ -35,6 +35,7 @@ from lab import ROOT, LabError, find_synauthz, run_privately
 DOCUMENT = os.path.join(ROOT, "docs/conformance.md")
 TEMPLATE = os.path.join(HERE, "conformance.md.in")
 AT_A_TIME = 2
+DIES_WITH_US = "setpriv --pdeathsig TERM".split()
 
 
 def envoy_versions():
@@ -71,7 +72,7 @@ def run_inside(options):
 def start_inside(version, options, scratch, target):
     """The results of one version's run, and all that it said."""
     path = os.path.join(scratch, f"{version}.json")
-    argv = [sys.executable, "-u", os.path.abspath(__file__), "--inside", path, "--envoy", version]
+    argv = [*DIES_WITH_US, sys.executable, "-u", os.path.abspath(__file__), "--inside", path, "--envoy", version]
     argv += ["--only", ",".join(map(str, options.only))] if options.only else []
     argv += ["--long"] if options.long else []
     argv += ["--target", target] if target else []

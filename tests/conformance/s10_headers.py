@@ -173,7 +173,7 @@ HOSTILE_TEXTS = (
 @scenario(
     24,
     "validate_mutations, and input made to break the reply",
-    Http(authz={"validate_mutations": True}),
+    {"main": Http(authz={"validate_mutations": True}), "scripted": Http(authz={"validate_mutations": True})},
     rules="""\
   - id: s24-denied
     when: {http.path: {prefix: /s24}, http.method: DELETE}
@@ -205,6 +205,9 @@ def hostile_input(t):
         t.equal(f"a header {value[:20]!r}", t.get("/header", headers=[("x-odd", value)]).status, 200)
     t.equal("counter `invalid`", t.stat("invalid"), 0)
     t.equal("counter `error`", t.stat("error"), 0)
+    t.script(allow(headers=[header("x-path", "a\r\nx-injected: yes", **SET)]), listener="scripted")
+    t.equal("Envoy, of what synauthz never sends", t.get(listener="scripted").status, 500)
+    t.equal("counted", t.stat("invalid", "scripted"), 1)
 
 
 # Options of the client's socket before it connects: time to live, MSS, window, IP options.
@@ -253,6 +256,7 @@ def rules_of_mutation(is_error):
     {
         "main": Http(cluster="s25", authz=rules_of_mutation(True)),
         "scripted": Http(authz=rules_of_mutation(False)),
+        "strict": Http(authz=rules_of_mutation(True)),
     },
     clusters={"s25": ONLY},
     about="synauthz",
@@ -272,4 +276,6 @@ def only_ours(t):
     t.equal("allowed by Envoy", reply.upstream("x-tcp-p0f"), ["new"])
     t.equal("refused by Envoy", reply.upstream("x-other") + [reply.arrived["path"]], ["own", t.path])
     t.equal("removal refused by Envoy", reply.upstream("x-unrelated"), ["own"])
+    t.script(allow(headers=[header("x-other", "new", **SET)]), listener="strict")
+    t.equal("one that is not allowed is an error", t.get(listener="strict").status, 500)
     t.equal("the server ends", server.stop(), 0)

@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """31, 37-40: who the peer is, by the connection and not by what a request says."""
 
-import asyncio
-import os
 import socket
-import ssl
 import struct
-import sys
 
+import _http3
 from _client import Http1
 from _envoy import HTTP_AUTHZ, ID, METADATA, Http, Listener, merged, per_route, typed
 from _scenario import port_of, scenario
@@ -209,7 +206,7 @@ def http3(t):
     port = tcp.socket.getsockname()[1]
     t.equal("TCP", state(t.get(listener="tcp", over=tcp)), "verified -")
     with t.lab.client.entered():
-        status, body = http3_get(SERVER_IPV4, QUIC_PORT, port, t.path)
+        ((status, _, _),) = _http3.get_all(SERVER_IPV4, QUIC_PORT, (t.path, []), local_port=port)
     t.equal("status", status, 200)
     call = t.calls(1, "quic")[0]
     t.equal("protocol in the Check", call.http["protocol"], "HTTP/3")
@@ -219,23 +216,6 @@ def http3(t):
     t.equal("fingerprint", arrived.get("x-signature"), "-")
     t.equal("TCP, still", state(t.get(listener="tcp", over=tcp)), "verified -")
     tcp.close()
-
-
-def http3_get(address, port, local_port, path):
-    """(status, body) of a GET by HTTP/3 from this port."""
-    sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../e2e"))
-    import _http3
-
-    async def get():
-        configuration = _http3.QuicConfiguration(
-            alpn_protocols=_http3.H3_ALPN, is_client=True, verify_mode=ssl.CERT_NONE
-        )
-        options = {"configuration": configuration, "create_protocol": _http3.Client, "local_port": local_port}
-        async with _http3.connect(address, port, **options) as client:
-            status, _, body = await client.get(path)
-            return status, body
-
-    return asyncio.run(get())
 
 
 PIPE = "/run/lab/s40.sock"
