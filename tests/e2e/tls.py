@@ -146,8 +146,8 @@ def serial_of(number):
     return int(openssl("x509", "-in", f"server-{number}.crt", "-noout", "-serial").split("=")[1], 16)
 
 
-def reloads(result):
-    return metric("synauthz_tls_reloads_total", f'result="{result}"')
+def reloads(lab, result):
+    return metric(lab, "synauthz_tls_reloads_total", result=result)
 
 
 # ------------------------------------------------------------------------------------------------------- the cases
@@ -163,7 +163,7 @@ def through_envoy(cases, lab):
     replies = [connection.get() for _ in range(20)]
     cases.check("TLS: allowed, with a fingerprint", all(len(r.upstream("x-tcp-p0f")) == 1 for r in replies), replies[0])
     cases.equal("TLS: denied", connection.get("/denied").status, 403)
-    cases.check("handshakes are counted", metric("synauthz_tls_handshakes_total", 'result="ok"') >= 1)
+    cases.check("handshakes are counted", metric(lab, "synauthz_tls_handshakes_total", result="ok") >= 1)
     for name, why in (
         ("stranger", "its certificate has no allowed name, but "),
         ("foreign", "its certificate: "),
@@ -202,7 +202,7 @@ def who_is_let_in(cases, lab):
     cases.equal("TLS to a plaintext port", healthcheck(lab, PLAIN_LISTEN + ",tls", *TRUST)[0], 4)
     cases.equal("plaintext to a plaintext port beside it", healthcheck(lab, PLAIN_LISTEN), (0, "serving"))
     cases.equal("nobody was hurt", healthcheck(lab, TLS_LISTEN, *TRUST, *identity("envoy")), (0, "serving"))
-    cases.check("refused handshakes are counted", metric("synauthz_tls_handshakes_total", 'result="refused"') >= 6)
+    cases.check("refused handshakes are counted", metric(lab, "synauthz_tls_handshakes_total", result="refused") >= 6)
 
     status, output = run_serve(lab, "--source", "none", "--listen", TLS_LISTEN, *server_files())
     cases.check("a second instance is refused", status == 1 and "Address already in use" in output, (status, output))
@@ -303,33 +303,33 @@ def rotation(cases, lab):
     load = Load(lab)
     load.more(50)
     for number in (1, 2, 3):
-        before = reloads("ok")
+        before = reloads(lab, "ok")
         give_server(number)
-        wait_until(lambda: reloads("ok") == before + 1, 30, "the new certificate")
+        wait_until(lambda: reloads(lab, "ok") == before + 1, 30, "the new certificate")
         cases.equal(f"rotation {number}: new connections get the new one", served_serial(lab), serial_of(number))
         load.more(50)
     cases.check("the log says until when it is good", "certificates reloaded, valid until 20" in server.output())
 
     give_server(4, key=0)  # a key that is not its own
-    wait_until(lambda: reloads("failed") == 1, 30, "the broken certificate to be seen")
+    wait_until(lambda: reloads(lab, "failed") == 1, 30, "the broken certificate to be seen")
     cases.check("broken: the log says what is wrong", "the last good ones stay: " in server.output(), server.output())
     cases.equal("broken: the last good one stays", served_serial(lab), serial_of(3))
     load.more(50)
     time.sleep(2.5)
-    cases.equal("broken: it is tried once", reloads("failed"), 1)
+    cases.equal("broken: it is tried once", reloads(lab, "failed"), 1)
     server.send(signal.SIGHUP)
-    wait_until(lambda: reloads("failed") == 2, 30, "SIGHUP to try again")
-    before = reloads("ok")
+    wait_until(lambda: reloads(lab, "failed") == 2, 30, "SIGHUP to try again")
+    before = reloads(lab, "ok")
     give_server(4)
     server.send(signal.SIGHUP)
-    wait_until(lambda: reloads("ok") > before, 30, "SIGHUP to read the good one")
+    wait_until(lambda: reloads(lab, "ok") > before, 30, "SIGHUP to read the good one")
     cases.equal("SIGHUP: the new one is served", served_serial(lab), serial_of(4))
     load.more(50)
     load.stop()
     cases.check("no request fails while certificates change", not load.failed, (len(load.failed), load.failed[:3]))
-    handshakes = metric("synauthz_tls_handshakes_total", 'result="ok"')
+    handshakes = metric(lab, "synauthz_tls_handshakes_total", result="ok")
     cases.check("there were many handshakes meanwhile", handshakes > 50, handshakes)
-    print(f"        {load.answered} requests, {handshakes} handshakes")
+    print(f"        {load.answered} requests, {handshakes:.0f} handshakes")
     envoy.stop()
     cases.equal("the server ends", server.stop(), 0)
 
