@@ -266,7 +266,8 @@ def part_capture(tally):
 def part_e2e(tally):
     if not build(tally, "release") or not build(tally, "dev"):
         return
-    again = ("fingerprint", "lifecycle", "rolling_restart", "sources", "agent_config", "admin", "tls")
+    serving = ("admin", "admin_capture", "serve_config", "tls")
+    again = ("fingerprint", "lifecycle", "rolling_restart", "sources", "agent_config", *serving)
     scripts(tally, "e2e", at_once=os.cpu_count(), again=again)  # they mostly wait
 
 
