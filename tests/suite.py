@@ -266,7 +266,7 @@ def part_capture(tally):
 def part_e2e(tally):
     if not build(tally, "release") or not build(tally, "dev"):
         return
-    serving = ("admin", "admin_capture", "serve_config", "tls")
+    serving = ("admin", "admin_capture", "hostile_client", "serve_config", "tls")
     again = ("fingerprint", "lifecycle", "rolling_restart", "sources", "agent_config", *serving)
     scripts(tally, "e2e", at_once=os.cpu_count(), again=again)  # they mostly wait
 

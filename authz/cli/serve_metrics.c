@@ -244,6 +244,9 @@ static void write_calls(const struct server_counts *counts, struct metric_page *
     metric_counter(page, "synauthz_connections_refused_total",
                    "Connections that were closed at once, beyond the limit.",
                    counts->refused_connections);
+    metric_counter(page, "synauthz_connections_ended_total",
+                   "Connections that were ended because their clients flooded them.",
+                   counts->ended_connections);
 }
 
 /* --- capture ---------------------------------------------------------------------------------- */

@@ -16,6 +16,7 @@
 #include "decision_log.h"
 #include "descriptors.h"
 #include "tls_front.h"
+#include "stream_guard.h"
 #include "transport_args.h"
 #include "worker.h"
 
@@ -29,6 +30,7 @@ enum {
 struct server {
     struct server_config config;
     struct call_shared shared;
+    struct stream_guard guard;
     struct worker_gate gate;
     grpc_resource_quota *quota;
     grpc_server_credentials *credentials;
@@ -105,6 +107,7 @@ static void deal_out(struct server *server, int fd, enum socket_kind kind)
     const unsigned number = atomic_fetch_add(&server->next_worker, 1) % server->worker_count;
 
     atomic_store_explicit(&server->shared.sockets[fd], kind, memory_order_relaxed);
+    guarded_begin(&server->guard.connections[fd], worker_turns(server->workers[number]));
     worker_add_connection(server->workers[number], fd, server->credentials);
 }
 
@@ -161,8 +164,12 @@ static int new_server(const struct server_config *config, int descriptor_limit,
     server->shared.socket_count = descriptor_limit;
     server->shared.sockets =
         calloc((size_t)server->shared.socket_count, sizeof(*server->shared.sockets));
-    if (!server->shared.sockets)
+    server->guard.connections = calloc((size_t)descriptor_limit, sizeof(struct guarded));
+    server->guard.count = descriptor_limit;
+    if (!server->shared.sockets || !server->guard.connections) {
+        free(server->shared.sockets);
         return -ENOMEM;
+    }
     (void)pthread_mutex_init(&server->gate.lock, NULL);
     (void)pthread_condattr_init(&clock);
     (void)pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
@@ -177,6 +184,7 @@ static int start_all(struct server *server, struct diag *diag)
     int r;
 
     set_up_grpc(server->config.threads);
+    stream_guard_install(&server->guard);
     server->quota = grpc_resource_quota_create("synauthz");
     grpc_resource_quota_resize(server->quota, TRANSPORT_QUOTA_BYTES);
     server->credentials = grpc_insecure_server_credentials_create();
@@ -249,6 +257,7 @@ void server_get_counts(const struct server *server, struct server_counts *ret_co
 {
     struct server_counts sum = {
         .refused_connections = acceptor_refused(server->acceptor),
+        .ended_connections = atomic_load_explicit(&server->guard.ended, memory_order_relaxed),
         .tls = tls_front_counts(server->tls_front),
     };
 
@@ -369,6 +378,8 @@ static void release(struct server *server)
     grpc_shutdown_blocking();
     (void)pthread_cond_destroy(&server->gate.opened);
     (void)pthread_mutex_destroy(&server->gate.lock);
+    stream_guard_install(NULL);
+    free(server->guard.connections);
     free(server->shared.sockets);
     free(server->workers);
     free(server);

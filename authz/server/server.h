@@ -57,7 +57,8 @@ struct server_counts {
     uint64_t in_flight;        /* calls now */
     uint64_t watchers;         /* of health, now */
     uint64_t refused_connections;
-    struct relay_counts tls; /* handshakes and connections */
+    uint64_t ended_connections; /* whose client took more than stream_guard.h lets it */
+    struct relay_counts tls;    /* handshakes and connections */
 };
 
 /* Initialises gRPC, starts the threads and accepts.  Call it after privileges were given up.  When

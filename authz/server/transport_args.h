@@ -13,9 +13,7 @@ enum {
      * Envoy's failure mode decides.  A limit for one message would do the same at a smaller size;
      * so anything up to the quota is read, and denied from the limit on.
      *
-     * Not bounded by it, in Debian's C core: headers in CONTINUATION frames without an end, and the
-     * calls of a client that goes on asking and never reads, until slots.h shuts its connection
-     * down.  Either can take all memory there is, so the port is for Envoy alone (README). */
+     * Not bounded by it: what streams and headers take, which stream_guard.h is for. */
     TRANSPORT_QUOTA_BYTES = 64 << 20,
     /* Of two pings on a connection on which nothing is sent to the client in between; the third
      * time that it is less, the connection is ended.  Envoy's connection_keepalive may be as short

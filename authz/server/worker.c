@@ -22,6 +22,7 @@ struct worker {
     pthread_t thread;
     struct slots slots;
     struct beat beat;
+    atomic_uint_fast64_t turns;
     gpr_timespec next_turn; /* when the loop turns without an event */
 };
 
@@ -51,10 +52,12 @@ static void plan_next_turn(struct worker *worker)
 
 static grpc_event next_event(struct worker *worker)
 {
+    const uint64_t turns = atomic_load_explicit(&worker->turns, memory_order_relaxed);
     gpr_timespec wake = gpr_time_min(slots_wake_time(&worker->slots), worker->next_turn);
     grpc_event event = grpc_completion_queue_next(worker->port.queue, wake, NULL);
 
     beat_now(&worker->beat);
+    atomic_store_explicit(&worker->turns, turns + 1, memory_order_relaxed);
     if (event.type == GRPC_QUEUE_TIMEOUT)
         plan_next_turn(worker);
     return event;
@@ -185,4 +188,9 @@ uint64_t worker_silence_ms(const struct worker *worker)
 uint64_t worker_watchers(const struct worker *worker)
 {
     return atomic_load_explicit(&worker->port.watches.open, memory_order_relaxed);
+}
+
+const atomic_uint_fast64_t *worker_turns(const struct worker *worker)
+{
+    return &worker->turns;
 }

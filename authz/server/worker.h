@@ -52,6 +52,9 @@ const struct check_tally *worker_tally(const struct worker *worker);
 /* Streams of health's Watch that are open. */
 uint64_t worker_watchers(const struct worker *worker);
 
+/* Counts how often the thread has looked for an event. */
+const atomic_uint_fast64_t *worker_turns(const struct worker *worker);
+
 /* Since the thread was last around its loop, which it is at least once a second. */
 uint64_t worker_silence_ms(const struct worker *worker);
 
