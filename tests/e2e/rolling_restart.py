@@ -103,18 +103,19 @@ def report(cases, what, load, names):
 def hand_over(cases, lab):
     """Each server takes the unix socket from the one before, which then is told to end."""
     names = [f"heir-{n}" for n in range(HAND_OVERS + 1)]
-    server = serve(lab, names[0])
+    server = serve(lab, names[0], "--admin", ADMIN)
     envoy = lab.start_envoy()
     first_answers(lab, names[0])
     load = Load(lab)
     statuses = []
     for name in names[1:]:
-        heir = serve(lab, name)  # until it is ready
+        heir = serve(lab, name, "--admin", ADMIN)  # until it is ready
         statuses.append(server.stop())
         server = heir
         wait_until(lambda: load.answers_of(name) > 150, 60, f"answers of {name}")
     report(cases, f"{HAND_OVERS} hand-overs of the unix socket", load, names)
     cases.equal("each of them ended well", statuses, [0] * HAND_OVERS)
+    cases.check("the admin pages are the last one's", "200 OK" in readyz(), readyz())
     server.stop()
     envoy.stop()
 
