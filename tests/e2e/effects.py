@@ -323,6 +323,15 @@ def hostile(cases, lab, port):
     cases.check(f"port {port}: some hostile bytes get through to us", {200, 302, 429} <= statuses, statuses)
 
 
+def faults(cases, lab):
+    """Nothing to read SYNs from: our own fault, which the policy is not asked about."""
+    for options, status in (((), 503), (("--error-response", "507"), 507)):
+        server = lab.serve(lab.write("policy.yaml", POLICY), "--source", "pins", *options)
+        reply = Connection(lab, port=PORT).get("/")
+        cases.equal(f"a fault of ours with {options or 'no option'}", (reply.status, reply.received), (status, None))
+        cases.equal("the server ends well", server.stop(), 0)
+
+
 def main(cases):
     lab = Lab()
     lab.start_upstream()
@@ -341,6 +350,7 @@ def main(cases):
         metadata(cases, connection)
         hostile(cases, lab, port)
     cases.equal("the server ends well", server.stop(), 0)
+    faults(cases, lab)
 
 
 run_cases(main)

@@ -144,7 +144,7 @@ static void each_example_of_the_guide_loads(void **state)
         at = end + 1;
         examples++;
     }
-    assert_int_equal(examples, 4);
+    assert_int_equal(examples, 8);
 }
 
 /* --- what the policy of the first end-to-end path decides */
