@@ -73,7 +73,7 @@ void reload_log_write_metrics(struct reload_log *log, const char *thing, struct 
 
     reload_log_get(log, &result);
     metric_family(page, name_of(thing, "_reloads_total", name), METRIC_COUNTER,
-                  "How often it was read again.");
+                  "Times that it was read again, by how that ended.");
     metric_u64(page, name, OK, result.succeeded);
     metric_u64(page, name, FAILED, result.failed);
     metric_gauge(page, name_of(thing, "_last_reload_successful", name),

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent's settings: what is refused and how, what SIGHUP changes while SYNs keep coming, readiness, metrics, docs."""
 
+import json
 import stat
 import threading
 
@@ -93,8 +94,8 @@ def refusals(cases, lab):
 class Agent:
     def __init__(self, lab, *options, text=None, ready="ready", **more):
         self.lab = lab
-        if text:
-            options = (*options, "--config", lab.write("agent.yaml", text))
+        self.path = lab.write("agent.yaml", text) if text else None
+        options = (*options, *(("--config", self.path) if text else ()))
         self.program = lab.start("agent", find_synauthz(), "agent", *options, **more).wait_for(ready)
 
     def configure(self, text, answer):
@@ -191,6 +192,13 @@ def pages(cases, agent):
     cases.equal("/livez", agent.get("/livez"), (200, "ok\n"))
     cases.equal("/readyz", agent.get("/readyz"), (200, "ok\n"))
     cases.equal("synauthz_ready", agent.value("synauthz_ready"), 1)
+    told = json.loads(agent.get("/config")[1])
+    cases.equal("/config: whose it is", (told["program"]["verb"], told["program"]["pid"]), ("agent", agent.program.pid))
+    cases.equal("/config: ready", (told["ready"], told["why"]), (True, None))
+    capture = {"tracked": True, "why_untracked": None, "set": "v2"}
+    hooks = [{"hook": "tcx", "device": SERVER_DEVICE, "attached": True}]
+    cases.equal("/config: capture", told["capture"], {**capture, "hooks": hooks})
+    cases.equal("/config: its file", (told["config_file"], told["config_reload"]["last"]["error"]), (agent.path, None))
 
 
 def is_seen(lab, agent, port):
@@ -275,6 +283,11 @@ def frozen(cases, lab, agent):
     )
     cases.equal("and keeps its value", agent.value("synauthz_map_capacity", map="live"), 65536)
     cases.check("what does not is changed all the same", captured(lab, agent, 7070))
+    settings = json.loads(agent.get("/config")[1])["settings"]
+    waiting_for_it = {"value": 65536, "from": "default", "after_restart": 4096}
+    cases.equal("/config: what takes a restart", settings["max-live"], waiting_for_it)
+    ports = {"value": ["8080", "7070"], "from": f"{agent.path}:5"}
+    cases.equal("/config: what does not", settings["port"], ports)
 
 
 def readiness(cases, lab, agent):
