@@ -285,9 +285,9 @@ uint64_t server_silence_ms(const struct server *server)
 static void stop_accepting(struct server *server)
 {
     acceptor_stopp(&server->acceptor);
-    tls_front_close_door(server->tls_front);
     for (size_t i = 0; i < server->config.listener_count; i++)
         (void)shutdown(server->config.listeners[i].fd, SHUT_RDWR); /* refuses from now on */
+    tls_front_close_door(server->tls_front);
 }
 
 static void begin_drain(struct server *server)

@@ -100,14 +100,23 @@ static void on_connection(void *context, int fd)
 
 /* --- life ------------------------------------------------------------------------------------- */
 
+/* What one thread takes of the time is not there for the next. */
+static unsigned ms_until(uint64_t end_ms)
+{
+    const uint64_t now_ms = beat_clock_ms();
+
+    return now_ms < end_ms ? (unsigned)(end_ms - now_ms) : 0;
+}
+
 void tls_front_stop(struct tls_front **slot)
 {
     struct tls_front *front = TAKE_PTR(*slot);
+    const uint64_t end_ms = beat_clock_ms() + FLUSH_MS;
 
     if (!front)
         return;
     for (unsigned i = 0; i < front->count; i++)
-        relay_stop(&front->relays[i], FLUSH_MS);
+        relay_stop(&front->relays[i], ms_until(end_ms));
     (void)pthread_mutex_destroy(&front->lock);
     free(front);
 }
@@ -148,11 +157,8 @@ void tls_front_close_door(struct tls_front *front)
 {
     const uint64_t end_ms = beat_clock_ms() + PATIENCE_MS;
 
-    for (unsigned i = 0; front && i < front->count; i++) {
-        const uint64_t now_ms = beat_clock_ms();
-
-        relay_close_door(front->relays[i], now_ms < end_ms ? (unsigned)(end_ms - now_ms) : 0);
-    }
+    for (unsigned i = 0; front && i < front->count; i++)
+        relay_close_door(front->relays[i], ms_until(end_ms));
 }
 
 /* --- what can be seen of it ------------------------------------------------------------------- */

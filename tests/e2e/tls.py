@@ -198,6 +198,9 @@ def who_is_let_in(cases, lab):
     got = healthcheck(lab, TLS_LISTEN, "--tls-ca", f"{PKI}/other-ca.crt", *identity("envoy"))
     cases.check("healthcheck: signed by somebody else", got[0] == 4 and "no TLS: its certificate" in got[1], got)
 
+    got = healthcheck(lab, TLS_LISTEN)
+    cases.check("healthcheck: nobody to trust", got[0] == 2 and "needs --tls-ca FILE" in got[1], got)
+
     cases.equal("plaintext to a TLS port", healthcheck(lab, TLS_LISTEN.removesuffix(",tls"))[0], 4)
     cases.equal("TLS to a plaintext port", healthcheck(lab, PLAIN_LISTEN + ",tls", *TRUST)[0], 4)
     cases.equal("plaintext to a plaintext port beside it", healthcheck(lab, PLAIN_LISTEN), (0, "serving"))
@@ -374,6 +377,29 @@ def slow_reader(cases, lab):
     connection.close()
 
 
+def silent(cases, lab):
+    """Clients that connect and say nothing, or nothing good, more than there are descriptors for."""
+    limited = ("prlimit", "--nofile=256:256")
+    policy = lab.write("policy.yaml", POLICY)
+    options = ("--source", "none", "--listen", TLS_LISTEN, "--admin", "unix:/run/lab/admin", *server_files())
+    server = lab.start("synauthz", *limited, find_synauthz(), "serve", "--policy", policy, *options).wait_for("ready")
+    sockets = []
+    with lab.server.entered():
+        for number in range(600):
+            sockets.append(socket.create_connection(ADDRESS, timeout=10))
+            if number % 3 == 0:
+                sockets[-1].send(b"\x16\x03\x01\x02\x00\x01")  # the beginning of a handshake
+    refused = lambda: metric(lab, "synauthz_tls_handshakes_total", result="refused")
+    wait_until(lambda: refused() > 100, 60, "handshakes to be given up")
+    cases.check("who says nothing is given up", "its handshake took too long" in server.output(), server.output())
+    serving = lambda: healthcheck(lab, TLS_LISTEN, *TRUST) == (0, "serving")
+    wait_until(serving, 60, "an answer")
+    cases.check("others are answered then", True)
+    for each in sockets:
+        each.close()
+    cases.equal("the server ends", server.stop(), 0)
+
+
 def main(cases):
     make_pki()
     lab = Lab()
@@ -384,6 +410,7 @@ def main(cases):
     through_envoy(cases, lab)
     rotation(cases, lab)
     slow_reader(cases, lab)
+    silent(cases, lab)
 
 
 run_cases(main)
