@@ -7,71 +7,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "check_wire.h"
-#include "policy.h"
-#include "request.h"
-#include "test_policy.h"
-
-/* Reads user-agent and cookie; owns x-tcp-p0f, x-os and x-raw. */
-static const char POLICY[] = "version: 1\n"
-                             "rules:\n"
-                             "  - id: agent\n"
-                             "    when: {header: {name: user-agent, equals: x}}\n"
-                             "    then: deny\n"
-                             "  - id: cookie\n"
-                             "    when: {header: {name: cookie, equals: x}}\n"
-                             "    then: deny\n"
-                             "  - id: set\n"
-                             "    then: continue\n"
-                             "    request_headers: {set: {x-os: a, x-raw: b}}\n"
-                             "default: allow\n"
-                             "on_unknown: skip\n";
-enum { SLOT_AGENT = KNOWN_TRACE_PARENT + 1, SLOT_COOKIE };
-
-struct fixture {
-    struct policy *policy;
-    struct arena arena;
-    struct request request;
-    char buffer[1 << 17];
-};
-
-static int set_up(void **state)
-{
-    struct fixture *f = calloc(1, sizeof(*f));
-
-    *state = f;
-    f->policy = test_policy_parse(POLICY);
-    return f->policy && arena_init(&f->arena, 4 << 20) == 0 ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-
-    arena_done(&f->arena);
-    policy_unref(f->policy);
-    free(f);
-    return 0;
-}
-
-static enum request_status decode(struct fixture *f, struct str wire)
-{
-    const struct request_wire came = check_wire_of(wire);
-
-    arena_reset(&f->arena);
-    return request_decode(&came, f->policy, &f->arena, &f->request);
-}
-
-static enum request_status decode_check(struct fixture *f, const struct check_wire *check)
-{
-    return decode(f, check_wire_write(check, f->buffer, sizeof(f->buffer)));
-}
-
-static void assert_text(struct str actual, struct str expected)
-{
-    assert_int_equal(actual.len, expected.len);
-    assert_true(str_eq(actual, expected));
-}
+#include "request_fixture.h"
 
 /* Envoy's own bytes (protoc, data-plane-api 84e84367) */
 static void a_request_of_envoy_is_read(void **state)
@@ -303,17 +239,6 @@ static void addresses_in_pieces_are_merged(void **state)
     }
 }
 
-static struct str in_two_pieces(struct fixture *f, const struct check_wire *first,
-                                const struct check_wire *second)
-{
-    struct str one = check_wire_write(first, f->buffer, sizeof(f->buffer) / 2);
-    struct str two = check_wire_write(second, f->buffer + sizeof(f->buffer) / 2, 4096);
-
-    memmove(f->buffer, one.ptr, one.len);
-    memmove(f->buffer + one.len, two.ptr, two.len);
-    return (struct str){f->buffer, one.len + two.len};
-}
-
 static void another_kind_of_address_starts_anew(void **state)
 {
     static const struct check_wire TCP = {.source = "192.0.2.7", .source_port = 9},
@@ -358,28 +283,6 @@ static void requests_in_pieces_are_merged(void **state)
     assert_text(subject->headers[SLOT_AGENT], STR("two"));
     assert_text(subject->headers[SLOT_COOKIE], STR("1"));
     assert_int_equal(subject->extension_count, 2);
-}
-
-/* A client of gRPC's proposal A92 sends header_map only, and a size of -1; whoever sends both forms
- * means the raw one. */
-static void raw_headers_count_where_both_forms_are_sent(void **state)
-{
-    static const struct str RAW[][2] = {{STR_INIT("cookie"), STR_INIT("a")},
-                                        {STR_INIT("cookie"), STR_INIT("b")}};
-    static const struct str MAP[][2] = {{STR_INIT("cookie"), STR_INIT("c")},
-                                        {STR_INIT("user-agent"), STR_INIT("d")}};
-    static const struct check_wire AS_RAW = {
-        .has_http = true, .has_raw_headers = true, .headers = RAW, .header_count = 2};
-    static const struct check_wire AS_MAP = {.has_http = true, .headers = MAP, .header_count = 2};
-    struct fixture *f = *state;
-
-    for (int map_first = 0; map_first <= 1; map_first++) {
-        assert_int_equal(decode(f, map_first ? in_two_pieces(f, &AS_MAP, &AS_RAW)
-                                             : in_two_pieces(f, &AS_RAW, &AS_MAP)),
-                         REQUEST_OK);
-        assert_text(f->request.subject.headers[SLOT_COOKIE], STR("a,b"));
-        assert_text(f->request.subject.headers[SLOT_AGENT], STR("d"));
-    }
 }
 
 static void a_client_of_grpc_is_read(void **state)
@@ -472,30 +375,6 @@ static void any_number_of_extensions_is_kept_in_order(void **state)
     }
 }
 
-static void headers_of_the_product_are_read_whatever_the_policy_reads(void **state)
-{
-    static const struct str HEADERS[][2] = {
-        {STR_INIT("content-type"), STR_INIT("application/grpc")},
-        {STR_INIT("x-request-id"), STR_INIT("id")},
-        {STR_INIT("traceparent"), STR_INIT("00-1-2-01")},
-        {STR_INIT("x-tls-ja3"), STR_INIT("not named by this policy")},
-    };
-    struct fixture *f = *state;
-
-    for (int raw = 0; raw <= 1; raw++) {
-        const struct check_wire check = {
-            .has_http = true, .headers = HEADERS, .header_count = 4, .has_raw_headers = raw};
-
-        assert_int_equal(decode_check(f, &check), REQUEST_OK);
-        assert_text(f->request.subject.content_type, STR("application/grpc"));
-        assert_text(f->request.subject.request_id, STR("id"));
-        assert_text(f->request.subject.trace_parent, STR("00-1-2-01"));
-        assert_null(f->request.subject.ja3.ptr);
-    }
-    assert_int_equal(decode_check(f, &(struct check_wire){.has_http = true}), REQUEST_OK);
-    assert_null(f->request.subject.content_type.ptr);
-}
-
 static void addresses_that_no_envoy_sends_are_malformed(void **state)
 {
     static const struct check_wire ROWS[] = {
@@ -529,103 +408,6 @@ static void a_path_ends_at_its_query(void **state)
     }
 }
 
-/* Envoy joins repeated headers in the map itself, whose keys are then unique: of others the last
- * counts. */
-static void header_values_reach_their_slots_in_both_forms(void **state)
-{
-    static const struct str HEADERS[][2] = {
-        {STR_INIT(":method"), STR_INIT("GET")},
-        {STR_INIT("user-agent"), STR_INIT("one")},
-        {STR_INIT("User-Agent"), STR_INIT("")},
-        {STR_INIT("user-agent"), STR_INIT("th\x00ree")},
-        {STR_INIT("user_agent"), STR_INIT("another header")},
-        {STR_INIT("other"), STR_INIT("x")},
-    };
-    struct fixture *f = *state;
-
-    for (int raw = 0; raw <= 1; raw++) {
-        const struct check_wire check = {
-            .has_http = true, .headers = HEADERS, .header_count = 6, .has_raw_headers = raw};
-
-        assert_int_equal(decode_check(f, &check), REQUEST_OK);
-        assert_text(f->request.subject.headers[SLOT_AGENT],
-                    raw ? STR("one,,th\x00ree") : STR("th\x00ree"));
-        assert_null(f->request.subject.headers[SLOT_COOKIE].ptr);
-    }
-}
-
-static void an_empty_header_is_not_an_absent_one(void **state)
-{
-    static const struct str HEADERS[][2] = {{STR_INIT("cookie"), STR_INIT("")}};
-    struct fixture *f = *state;
-    const struct check_wire check = {.has_http = true, .headers = HEADERS, .header_count = 1};
-
-    assert_int_equal(decode_check(f, &check), REQUEST_OK);
-    assert_non_null(f->request.subject.headers[SLOT_COOKIE].ptr);
-    assert_int_equal(f->request.subject.headers[SLOT_COOKIE].len, 0);
-}
-
-static void other_spellings_of_owned_headers_are_collected(void **state)
-{
-    static const struct str HEADERS[][2] = {
-        {STR_INIT("x-tcp-p0f"), STR_INIT("forged")}, /* owned: set or removed anyway */
-        {STR_INIT("X-Tcp-P0f"), STR_INIT("forged")}, /* the same name to HTTP */
-        {STR_INIT("x_tcp_p0f"), STR_INIT("forged")}, {STR_INIT("X_TCP-p0f"), STR_INIT("forged")},
-        {STR_INIT("x-raw"), STR_INIT("forged")},     {STR_INIT("x_raw"), STR_INIT("forged")},
-        {STR_INIT("x-tcp-p0f2"), STR_INIT("fine")},  {STR_INIT("x-tcp-p0"), STR_INIT("fine")},
-    };
-    struct fixture *f = *state;
-    const struct check_wire check = {.has_http = true, .headers = HEADERS, .header_count = 8};
-
-    assert_int_equal(decode_check(f, &check), REQUEST_OK);
-    assert_int_equal(f->request.variant_count, 3);
-    assert_text(f->request.variants[0], STR("x_tcp_p0f"));
-    assert_text(f->request.variants[1], STR("X_TCP-p0f"));
-    assert_text(f->request.variants[2], STR("x_raw"));
-}
-
-static void more_spellings_than_we_keep_are_oversize(void **state)
-{
-    struct str headers[REQUEST_VARIANTS_MAX + 1][2];
-    struct fixture *f = *state;
-    struct check_wire check = {.has_http = true,
-                               .has_raw_headers = true,
-                               .headers = (const struct str(*)[2])headers,
-                               .header_count = REQUEST_VARIANTS_MAX};
-
-    for (size_t i = 0; i <= REQUEST_VARIANTS_MAX; i++) {
-        headers[i][0] = STR("x_tcp_p0f");
-        headers[i][1] = STR("forged");
-    }
-    assert_int_equal(decode_check(f, &check), REQUEST_OK);
-    assert_int_equal(f->request.variant_count, REQUEST_VARIANTS_MAX);
-    check.header_count++;
-    assert_int_equal(decode_check(f, &check), REQUEST_OVERSIZE);
-}
-
-static void hostile_names_and_values_are_only_bytes(void **state)
-{
-    static char long_name[70000];
-    struct str headers[][2] = {
-        {STR_INIT(""), STR_INIT("no name")},
-        {STR_INIT("\x00\xff\n"), STR_INIT("\x00")},
-        {{long_name, sizeof(long_name)}, STR_INIT("long")},
-        {STR_INIT("user-agent\x00"), STR_INIT("not it")},
-        {STR_INIT("cookie"), STR_INIT("\xff\x00\r\n")},
-    };
-    struct fixture *f = *state;
-    const struct check_wire check = {.has_http = true,
-                                     .method = "GE\nT",
-                                     .headers = (const struct str(*)[2])headers,
-                                     .header_count = 5};
-
-    memset(long_name, 'x', sizeof(long_name));
-    assert_int_equal(decode_check(f, &check), REQUEST_OK);
-    assert_null(f->request.subject.headers[SLOT_AGENT].ptr);
-    assert_text(f->request.subject.headers[SLOT_COOKIE], STR("\xff\x00\r\n"));
-    assert_text(f->request.subject.method, STR("GE\nT"));
-}
-
 static void broken_bytes_are_malformed(void **state)
 {
     static const struct str ROWS[] = {
@@ -654,30 +436,6 @@ static void a_message_beyond_the_limit_is_oversize(void **state)
     assert_int_equal(decode(f, (struct str){bytes, size}), REQUEST_OVERSIZE);
     assert_int_equal(decode(f, (struct str){bytes, size - 1}), REQUEST_MALFORMED);
     free(bytes);
-}
-
-static void more_headers_than_the_limit_are_oversize(void **state)
-{
-    struct str headers[11][2];
-    struct fixture *f = *state;
-    struct check_wire check = {.has_http = true, .headers = (const struct str(*)[2])headers};
-
-    for (size_t i = 0; i < 11; i++) {
-        headers[i][0] = STR("accept");
-        headers[i][1] = STR("*");
-    }
-    for (int raw = 0; raw <= 1; raw++) {
-        check.has_raw_headers = raw;
-        for (check.header_count = 9; check.header_count <= 11; check.header_count++) {
-            struct request_wire came =
-                check_wire_of(check_wire_write(&check, f->buffer, sizeof(f->buffer)));
-
-            came.limits.headers_max = 10;
-            arena_reset(&f->arena);
-            assert_int_equal(request_decode(&came, f->policy, &f->arena, &f->request),
-                             check.header_count <= 10 ? REQUEST_OK : REQUEST_OVERSIZE);
-        }
-    }
 }
 
 /* A body is stepped over, whatever its size, and the limit is the caller's. */
@@ -782,21 +540,13 @@ int main(void)
         cmocka_unit_test(addresses_in_pieces_are_merged),
         cmocka_unit_test(another_kind_of_address_starts_anew),
         cmocka_unit_test(requests_in_pieces_are_merged),
-        cmocka_unit_test(raw_headers_count_where_both_forms_are_sent),
         cmocka_unit_test(a_client_of_grpc_is_read),
         cmocka_unit_test(what_envoy_says_of_peers_route_and_tls_is_read),
         cmocka_unit_test(any_number_of_extensions_is_kept_in_order),
-        cmocka_unit_test(headers_of_the_product_are_read_whatever_the_policy_reads),
         cmocka_unit_test(addresses_that_no_envoy_sends_are_malformed),
         cmocka_unit_test(a_path_ends_at_its_query),
-        cmocka_unit_test(header_values_reach_their_slots_in_both_forms),
-        cmocka_unit_test(an_empty_header_is_not_an_absent_one),
-        cmocka_unit_test(other_spellings_of_owned_headers_are_collected),
-        cmocka_unit_test(more_spellings_than_we_keep_are_oversize),
-        cmocka_unit_test(hostile_names_and_values_are_only_bytes),
         cmocka_unit_test(broken_bytes_are_malformed),
         cmocka_unit_test(a_message_beyond_the_limit_is_oversize),
-        cmocka_unit_test(more_headers_than_the_limit_are_oversize),
         cmocka_unit_test(a_body_costs_nothing),
         cmocka_unit_test(other_fields_are_stepped_over),
         cmocka_unit_test(a_small_arena_is_oversize_and_nothing_else),
