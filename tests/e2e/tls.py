@@ -367,10 +367,10 @@ def slow_reader(cases, lab):
             connection.sendall(h2_call(stream))
             asked += 1
     except OSError:
-        pass  # it was cut, or is held back
+        pass  # it was cut for it, or is held back
     serving = lambda: healthcheck(lab, TLS_LISTEN, *TRUST, *identity("envoy")) == (0, "serving")
     wait_until(serving, 60, "an answer for another client")
-    cases.check("others are answered while a client does not read", asked > SLOW_CALLS // 3, asked)
+    cases.check("others are answered while a client asks and does not read", asked > 100, asked)
     begun = time.monotonic()
     cases.equal("the server ends though a client does not read", server.stop(seconds=60), 0)
     print(f"        {asked} calls; ended after {time.monotonic() - begun:.1f} s")
