@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A server that nobody asks, and pins that are not there; what real agents and calls make of the
- * pages is tests/e2e/admin.py. */
+ * pages is tests/e2e/admin_capture.py and metrics.py. */
 #include "serve_metrics.h"
 
 #include <errno.h>
