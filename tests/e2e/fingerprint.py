@@ -160,9 +160,9 @@ def metadata(cases, lab):
     ):
         got, p0f = entries[f"/{name}-with-metadata"]["metadata"] or {}, truth.get(connection.local)
         cases.equal(
-            f"metadata, {name}: signature and state",
+            f"metadata, {name}: signature, state and distance",
             (got.get("p0f"), got.get("p0f_signature"), got.get("p0f_state")),
-            ({"signature": p0f, "state": "verified"}, p0f, "verified"),
+            ({"signature": p0f, "state": "verified", "distance": 0}, p0f, "verified"),
         )
         cases.equal(f"metadata, {name}: verdict", got.get("verdict"), verdict)
         cases.check(f"metadata, {name}: rule", got.get("rule") == rule, got)
