@@ -18,23 +18,33 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char POLICY[] = "version: 1\n"
-                             "rules:\n"
-                             "  - id: blocked\n"
-                             "    when: {any: [{http.path: {contains: blocked}}, {header: {name: "
-                             "x-block, present: true}}]}\n"
-                             "    then: deny\n"
-                             "    respond: {status: 429, body: \"%{http.path} %{http.host}\", "
-                             "headers: {x-path: \"%{http.path}\"}}\n"
-                             "  - id: enrich\n"
-                             "    then: continue\n"
-                             "    request_headers:\n"
-                             "      set: {x-tcp-p0f: \"%{p0f}\", x-host: \"%{http.host}\", "
-                             "x-method: \"%{http.method|none}\"}\n"
-                             "      remove: [x-internal]\n"
-                             "    metadata: {host: \"%{http.host}\"}\n"
-                             "default: allow\n"
-                             "on_unknown: skip\n";
+static const char POLICY[] =
+    "version: 1\n"
+    "rules:\n"
+    "  - id: blocked\n"
+    "    when: {any: [{http.path: {contains: blocked}}, {header: {name: "
+    "x-block, present: true}}]}\n"
+    "    then: deny\n"
+    "    respond: {status: 429, body: \"%{http.path} %{http.host}\", "
+    "headers: {x-path: [\"%{http.path}\", \"%{http.query}\"]}}\n"
+    "  - id: elsewhere\n"
+    "    when: {http.path: {contains: elsewhere}}\n"
+    "    then: deny\n"
+    "    respond: {redirect: \"https://a%{http.path}?%{http.query|}\", "
+    "grpc_message: \"%{http.host}\"}\n"
+    "  - id: enrich\n"
+    "    then: continue\n"
+    "    request_headers:\n"
+    "      set: {x-tcp-p0f: \"%{p0f}\", x-host: \"%{http.host}\", "
+    "x-method: \"%{http.method|none}\"}\n"
+    "      append: {x-list: [\"%{http.host}\", a], cookie: \"%{http.path}\"}\n"
+    "      remove: [x-internal]\n"
+    "    response_headers: {set: {x-a: \"%{http.query}\"}, append: "
+    "{set-cookie: \"%{http.host}\"}}\n"
+    "    query: {set: {os: \"%{http.host}\", b: \"\"}, remove: [debug]}\n"
+    "    metadata: {host: \"%{http.host}\", a: {b: \"%{http.query}\"}}\n"
+    "default: allow\n"
+    "on_unknown: skip\n";
 
 enum { ARENA_BYTES = 4 << 20 };
 
@@ -51,11 +61,20 @@ static void check_allow(const struct policy *policy, const check_response *respo
 
     for (size_t i = 0; i < ok->n_headers; i++) {
         check_value(ok->headers[i]->header->value);
-        assert(ok->headers[i]->append && !ok->headers[i]->append->value);
+        assert(ok->headers[i]->append);
+        assert(!ok->headers[i]->append->value ||
+               header_table_match(policy->headers, str_from(ok->headers[i]->header->key))
+                       .owned_index == HEADER_NONE);
         for (size_t j = 0; j < ok->n_headers_to_remove; j++)
             assert(!str_eq_nocase(str_from(ok->headers[i]->header->key),
                                   str_from(ok->headers_to_remove[j])));
     }
+    for (size_t i = 0; i < ok->n_response_headers_to_add; i++)
+        check_value(ok->response_headers_to_add[i]->header->value);
+    for (size_t i = 0; i < ok->n_query_parameters_to_set; i++)
+        for (size_t j = 0; j < ok->n_query_parameters_to_remove; j++)
+            assert(strcmp(ok->query_parameters_to_set[i]->key, ok->query_parameters_to_remove[j]) !=
+                   0);
     for (size_t i = 0; i < header_table_owned_count(policy->headers); i++) {
         struct str name = header_table_owned_name(policy->headers, i);
         size_t found = 0;
