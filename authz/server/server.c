@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <grpc/grpc.h>
 #include <grpc/grpc_security.h>
+#include <grpc/support/log.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -52,8 +53,16 @@ extern void set_mutex_deadlock_detection(int mode) __asm__(
 
 enum { DEADLOCK_DETECTION_OFF = 0 };
 
+/* gRPC core writes a line for whatever a client sends wrongly, so any client could fill the log. */
+static void on_grpc_log(gpr_log_func_args *args)
+{
+    (void)args;
+}
+
 static void set_up_grpc(unsigned threads)
 {
+    if (!getenv("GRPC_VERBOSITY"))
+        gpr_set_log_function(on_grpc_log);
     if (set_mutex_deadlock_detection)
         set_mutex_deadlock_detection(DEADLOCK_DETECTION_OFF);
     /* epoll1 has one set for the whole process, so several queues wake each other's threads */
