@@ -7,6 +7,7 @@ from _envoy import Http
 from _scenario import scenario
 from _tap import Cut, Forward, Hold, Status
 from _world import NO_PINS
+from lab import wait_until
 
 OPEN = {"failure_mode_allow": True, "failure_mode_allow_header_add": True}
 FAILED_OPEN = "x-envoy-auth-failure-mode-allowed"
@@ -56,14 +57,25 @@ def unavailable(t):
 SHORT = {"grpc_service": {"timeout": "0.2s"}}
 
 
+def answered_again(t):
+    """A busy machine may take longer than SHORT now and then, but not always."""
+
+    def answered():
+        reply = t.get()
+        return reply.status == 200 and not reply.upstream(FAILED_OPEN)
+
+    wait_until(answered, 60, "a Check that is answered in time")
+
+
 @scenario(20, "Timeout, failing closed", Http(authz=SHORT), about="envoy")
 def timeout_closed(t):
     """403"""
     t.script(Hold())
     failed_closed(t, t.get(), 403)
     t.equal("counted as errors", t.stat("error"), 1)
-    t.equal("the call was cancelled", t.calls(1)[0].cancelled, True)
-    t.equal("the next one is answered", t.get().status, 200)
+    call = t.tap.wait_calls(t.name(), 1)[0]
+    t.equal("the call was cancelled", call.cancelled, True)
+    answered_again(t)
 
 
 @scenario(21, "Timeout, failing open", Http(authz={**SHORT, **OPEN}), about="envoy")
@@ -72,8 +84,7 @@ def timeout_open(t):
     t.script(Hold())
     failed_open(t, t.get())
     t.equal("counted as let in", t.stat("failure_mode_allowed"), 1)
-    reply = t.get()
-    t.equal("the next one is answered", (reply.status, reply.upstream(FAILED_OPEN)), (200, []))
+    answered_again(t)
 
 
 CANCELLED = 50
