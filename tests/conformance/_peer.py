@@ -117,7 +117,7 @@ class Stream:
 class Peer:
     """One connection.  `on_request`: what a server calls for each stream, in a thread."""
 
-    def __init__(self, sock, client=True, on_request=None, received=b"", settings=()):
+    def __init__(self, sock, client=True, on_request=None, received=b""):
         self.socket, self.on_request = sock, on_request
         self.changed = threading.Condition()  # also guards h2
         self.streams, self.closed, self.goaway, self.pongs = {}, False, None, 0
@@ -133,8 +133,8 @@ class Peer:
         )
         sock.settimeout(None)
         with self.changed:
-            self.h2.local_settings.update({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: WINDOW, **dict(settings)})
             self.h2.initiate_connection()
+            self.h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: WINDOW})
             self.h2.increment_flow_control_window(WINDOW)
             self.flush()
         threading.Thread(target=self._read, args=(received,), daemon=True).start()

@@ -82,6 +82,8 @@ def _varint(value):
 def _read_varint(data, at):
     value = shift = 0
     while True:
+        if at >= len(data):
+            raise ValueError("a number that is cut short")
         byte = data[at]
         value |= (byte & 127) << shift
         at, shift = at + 1, shift + 7
@@ -123,7 +125,7 @@ def _value(kind, value):
 
 
 def decode(message, data):
-    """The message of that name.  Raises ValueError (or IndexError) for what is none."""
+    """The message of that name.  Raises ValueError for what is none."""
     found = {}
     for number, wire, value in _fields(data):
         label, kind = MESSAGES[message].get(number, (f"?{number}", None))
