@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures synauthz against floors of the same run.
 
-usage: bench/run [PART...] [--json FILE]     (root; a whole run takes five to eight minutes)
+usage: bench/run [PART...] [--json FILE]     (root; a whole run takes six to ten minutes)
 
   check      CPU time of a Check, against a C-core server that answers without looking
+  decision   what the decision log and the metrics add to a Check, against the same server without
   packet     time of a packet in the program of each hook, against a no-op and against a plain map update
   maps       bytes of the maps for each connection, against what is in them; time of a look-up, against one bpf() call
   flood      hits among handshakes during a flood of SYNs, by size of the map, rate and delay, against no flood
@@ -26,7 +27,7 @@ import tempfile
 
 BENCH = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(BENCH)
-PARTS = ("check", "packet", "maps", "flood", "bulk", "signature")
+PARTS = ("check", "decision", "packet", "maps", "flood", "bulk", "signature")
 TIME_LIMIT = 240    # seconds for one part
 # Everything that a part starts, mounts or attaches lives in namespaces of its own and goes when it goes, also
 # when we are killed.

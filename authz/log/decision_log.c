@@ -364,6 +364,7 @@ static size_t power_of_two(size_t at_least)
 
 static int add_writer(struct decision_log *log)
 {
+    const size_t size = power_of_two(log->config.queue_bytes);
     struct decision_writer *writer = aligned_alloc(64, sizeof(*writer));
     int r;
 
@@ -372,7 +373,7 @@ static int add_writer(struct decision_log *log)
     memset(writer, 0, offsetof(struct decision_writer, line));
     writer->log = log;
     writer->salt = (uint64_t)log->writer_count << 48;
-    r = log_queue_init(&writer->queue, power_of_two(log->config.queue_bytes));
+    r = log_queue_init(&writer->queue, size);
     if (r < 0) {
         free(writer);
         return r;

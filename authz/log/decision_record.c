@@ -23,9 +23,12 @@ struct writer {
 
 static struct line *begin(struct writer *writer, enum record_key key)
 {
+    const struct record_field *field = &RECORD_FIELDS[key];
+
     assert(key == writer->next);
     writer->next++;
-    line_put(&writer->line, RECORD_FIELDS[key].written);
+    memcpy(writer->line.at, field->written, sizeof(field->written));
+    writer->line.at += field->length;
     return &writer->line;
 }
 

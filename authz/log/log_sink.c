@@ -75,7 +75,7 @@ static int open_file(const char *path, struct log_sink *ret_sink, struct diag *d
                         errno == ENXIO ? "nobody reads from it" : strerror(errno));
     if (kind_of(fd, &kind) < 0 || kind == SINK_SOCKET)
         return diag_set(diag, -EINVAL, "%s: expected a file, or unix:/path for a socket", path);
-    *ret_sink = (struct log_sink){.kind = kind, .fd = take_fd(&fd)};
+    *ret_sink = (struct log_sink){.kind = SINK_FILE, .fd = take_fd(&fd)};
     return 0;
 }
 

@@ -17,9 +17,10 @@
 #include "str.h"
 
 enum sink_kind {
-    SINK_FILE = 0,
-    SINK_STREAM,   /* a pipe or a terminal: asked whether it takes more, and given little at once */
-    SINK_SOCKET,   /* a stream socket as standard output, as systemd makes it */
+    SINK_FILE = 0, /* and a FIFO, a device, which we opened ourselves so that they never block */
+    SINK_STREAM, /* a pipe or a terminal as standard output: asked whether it takes more, and given
+                    little at once */
+    SINK_SOCKET, /* a stream socket as standard output, as systemd makes it */
     SINK_DATAGRAM, /* `path` is the receiver's */
 };
 

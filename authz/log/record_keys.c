@@ -12,8 +12,8 @@ enum {
 };
 
 /* Behind what is written before it: a brace or a comma, and the quotes. */
-#define FIRST(name) STR_INIT("{\"" name "\":")
-#define NEXT(name)  STR_INIT(",\"" name "\":")
+#define FIRST(name) "{\"" name "\":", sizeof("{\"" name "\":") - 1
+#define NEXT(name)  ",\"" name "\":", sizeof(",\"" name "\":") - 1
 
 const struct record_field RECORD_FIELDS[] = {
     [RECORD_TIME] = {FIRST("time"), RECORD_TEXT, MAX_WORD},
@@ -68,7 +68,7 @@ static_assert(sizeof(RECORD_FIELDS) / sizeof(RECORD_FIELDS[0]) == RECORD_KEY_COU
 
 struct str record_key_name(enum record_key key)
 {
-    const struct str written = RECORD_FIELDS[key].written;
+    const struct record_field *field = &RECORD_FIELDS[key];
 
-    return (struct str){written.ptr + 2, written.len - 4};
+    return (struct str){field->written + 2, field->length - 4U};
 }

@@ -9,6 +9,7 @@
 #define RECORD_KEYS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "str.h"
 
@@ -64,11 +65,16 @@ enum record_key {
 
 enum record_type { RECORD_TEXT, RECORD_NUMBER, RECORD_BOOL };
 
+/* So much is copied of each, whatever its length: one small copy of fixed size for each key is what
+ * makes a line cheap. */
+enum { RECORD_WRITTEN_MAX = 40 };
+
 struct record_field {
-    /* The name between quotes, and what stands around it in a line. */
-    struct str written;
-    enum record_type type;
-    size_t max; /* of a text: bytes between its quotes, escapes included */
+    /* The name between quotes, and what stands around it in a line; terminated. */
+    char written[RECORD_WRITTEN_MAX];
+    uint8_t length;
+    uint8_t type; /* enum record_type */
+    uint16_t max; /* of a text: bytes between its quotes, escapes included */
 };
 
 extern const struct record_field RECORD_FIELDS[RECORD_KEY_COUNT_];
