@@ -153,7 +153,10 @@ class Peer:
             stream = self.streams[number] = Stream(self, number)
             stream.send_headers(headers, end and not body)
         if body:
-            stream.send_data(body, end)
+            try:
+                stream.send_data(body, end)
+            except PeerGone:
+                pass  # a server may answer, and reset the stream, before it has the body; wait() knows
         return stream
 
     def ping(self):
