@@ -22,12 +22,17 @@ static void put_header(struct reply *reply, struct str name, struct str value)
         response_put_header(&reply->writer, DENIED_HEADERS, name, value, false);
 }
 
-/* Envoy first removes all headers of these names and then adds each, so lines of one name stay. */
-static void put_headers(struct reply *reply, const struct respond *respond)
+/* Envoy first removes all headers of these names and then adds each, so lines of one name stay.
+ * Its answers to gRPC clients have gRPC's type, which the one of a page must not replace: a client
+ * would not read the status. */
+static void put_headers(struct reply *reply, const struct respond *respond, bool is_to_grpc)
 {
-    for (size_t i = respond->header_count; i > 0; i--)
-        put_header(reply, respond->headers[i - 1].name,
-                   reply_render(reply, respond->headers[i - 1].value));
+    for (size_t i = respond->header_count; i > 0; i--) {
+        const struct respond_header *header = &respond->headers[i - 1];
+
+        if (!is_to_grpc || !str_eq(header->name, STR("content-type")))
+            put_header(reply, header->name, reply_render(reply, header->value));
+    }
 }
 
 static struct str body_text(struct reply *reply, const struct respond *respond)
@@ -75,7 +80,7 @@ static void put_http_answer(struct reply *reply, const struct respond *respond)
 
     if (body.len)
         pb_put_text(&reply->writer, DENIED_BODY, body);
-    put_headers(reply, respond);
+    put_headers(reply, respond, false);
     put_header(reply, STR("location"), location);
     response_put_http_status(&reply->writer, status_of(respond, location));
 }
@@ -150,7 +155,7 @@ static void put_grpc_answer(struct reply *reply, const struct respond *respond)
 
     if (message.len)
         pb_put_text(&reply->writer, DENIED_BODY, message);
-    put_headers(reply, respond);
+    put_headers(reply, respond, true);
     put_header(reply, STR("grpc-status"), number_text(grpc_status_of(respond), number));
     response_put_http_status(&reply->writer, status);
 }

@@ -100,7 +100,8 @@ GRPC = [("content-type", "application/grpc"), ("te", "trailers")]
   - id: s17-as-it-says
     when: {http.path: /s17/DenyAs}
     then: deny
-    respond: {status: 429, grpc_status: RESOURCE_EXHAUSTED, grpc_message: "100 %% of %{rule}\\u00e9"}
+    respond: {status: 429, grpc_status: RESOURCE_EXHAUSTED, grpc_message: "100 %% of %{rule}\\u00e9",
+              headers: {content-type: "text/html", x-why: "%{rule}"}}
 """,
 )
 def grpc_client(t):
@@ -111,6 +112,8 @@ def grpc_client(t):
     reply = t.post("/DenyAs", body=b"\0\0\0\0\0", http=2, headers=GRPC)
     t.equal("as a rule says", (reply.status, reply.header("grpc-status")), (200, "8"))
     t.equal("its message, encoded", reply.header("grpc-message"), "100 %25 of s17-as-it-says%C3%A9")
+    t.equal("of gRPC's type", reply.values("content-type"), ["application/grpc"])
+    t.equal("with the rule's other headers", reply.values("x-why"), ["s17-as-it-says"])
     reply = t.get("/DenyAs", http=2)
     t.equal("the same for others", (reply.status, reply.header("grpc-status")), (429, None))
     reply = t.post("/Allow", body=b"\0\0\0\0\0", http=2, headers=GRPC)

@@ -35,6 +35,7 @@ static const char POLICY[] =
     "    when: {http.path: /decoy}\n"
     "    then: deny\n"
     "    respond: {status: 200, body: <html>, grpc_status: ABORTED,\n"
+    "              headers: {content-type: text/html, x-a: a},\n"
     "              grpc_message: \"%{rule}: %{http.host|}\"}\n"
     "  - id: number\n"
     "    when: {http.path: /number}\n"
@@ -132,6 +133,19 @@ static void grpc_clients_get_a_grpc_status_and_a_line(void **state)
     }
 }
 
+/* A gRPC client takes what is of another type for no answer of gRPC, and does not read the status.
+ */
+static void grpc_clients_do_not_get_the_type_of_a_page(void **state)
+{
+    struct reply_scene *scene = *state;
+
+    deny(scene, "/decoy", "application/grpc", STR("h"));
+    assert_null(denied_header(scene, "content-type"));
+    assert_string_equal(denied_header(scene, "x-a"), "a");
+    deny(scene, "/decoy", "text/html", STR("h"));
+    assert_string_equal(denied_header(scene, "content-type"), "text/html");
+}
+
 static void what_only_begins_like_grpc_is_http(void **state)
 {
     static const char *const KINDS[] = {"application/grpc-web", "application/grpcx",
@@ -150,6 +164,7 @@ int main(void)
         SCENE_TEST(http_clients_get_a_status_a_body_and_a_way),
         SCENE_TEST(a_header_of_several_values_has_several_lines),
         SCENE_TEST(grpc_clients_get_a_grpc_status_and_a_line),
+        SCENE_TEST(grpc_clients_do_not_get_the_type_of_a_page),
         SCENE_TEST(what_only_begins_like_grpc_is_http),
     };
 
