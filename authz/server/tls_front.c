@@ -16,6 +16,9 @@
 
 enum { LOG_WINDOW_MS = 10000, LOG_LINES = 10, PATIENCE_MS = 500, FLUSH_MS = 1000 };
 
+/* One in so many descriptors may be a connection that has not proven anything yet. */
+enum { HANDSHAKES_SHARE = 4 };
+
 struct tls_front {
     struct tls_front_config config;
     unsigned count, next;
@@ -121,11 +124,19 @@ void tls_front_stop(struct tls_front **slot)
     free(front);
 }
 
+static unsigned handshakes_of_thread(const struct tls_front_config *config)
+{
+    const unsigned share = (unsigned)config->descriptor_limit / HANDSHAKES_SHARE / config->threads;
+
+    return share ? share : 1;
+}
+
 int tls_front_start(const struct tls_front_config *config, struct tls_front **ret_front)
 {
     CLEANUP(tls_front_stop)
     struct tls_front *front = calloc(1, sizeof(*front) + config->threads * sizeof(struct relay *));
     const struct relay_config of_relay = {
+        .handshakes_max = handshakes_of_thread(config),
         .descriptor_limit = config->descriptor_limit,
         .on_connection = on_connection,
         .on_refused = on_refused,

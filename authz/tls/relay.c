@@ -80,6 +80,15 @@ static void free_list(struct relay *relay, struct conduit *conduit)
 
 /* --- handshakes ------------------------------------------------------------------------------- */
 
+/* Those that were added are read first: what ends meanwhile makes it no less than 0. */
+static uint64_t handshakes_under_way(struct relay *relay)
+{
+    const uint64_t added = atomic_load(&relay->added);
+    const uint64_t ended = atomic_load(&relay->accepted) + atomic_load(&relay->refused);
+
+    return added > ended ? added - ended : 0;
+}
+
 static void refuse(struct relay *relay, struct conduit *conduit, const char *why)
 {
     atomic_fetch_add(&relay->refused, 1);
@@ -157,6 +166,36 @@ static void attend(struct relay *relay, struct conduit_end *end, uint32_t events
         bury(relay, conduit);
 }
 
+static void expire(struct relay *relay, struct conduit *conduit, const char *why)
+{
+    if (conduit->state == CONDUIT_SHAKING)
+        refuse(relay, conduit, why);
+    else
+        conduit_close(conduit);
+    bury(relay, conduit);
+}
+
+static struct conduit *oldest_handshake(const struct relay *relay)
+{
+    struct conduit *oldest = NULL;
+
+    for (struct conduit *conduit = relay->conduits; conduit; conduit = conduit->next)
+        if (conduit->state == CONDUIT_SHAKING &&
+            (!oldest || conduit->deadline_ms < oldest->deadline_ms))
+            oldest = conduit;
+    return oldest;
+}
+
+static void limit_handshakes(struct relay *relay)
+{
+    struct conduit *oldest;
+
+    while (relay->config.handshakes_max &&
+           handshakes_under_way(relay) > relay->config.handshakes_max &&
+           (oldest = oldest_handshake(relay)))
+        expire(relay, oldest, "too many handshakes at once, and its is the oldest");
+}
+
 static void take_in(struct relay *relay)
 {
     struct conduit *conduit;
@@ -174,15 +213,7 @@ static void take_in(struct relay *relay)
         attend(relay, &conduit->outer, 0);
         conduit = next;
     }
-}
-
-static void expire(struct relay *relay, struct conduit *conduit)
-{
-    if (conduit->state == CONDUIT_SHAKING)
-        refuse(relay, conduit, "its handshake took too long");
-    else
-        conduit_close(conduit);
-    bury(relay, conduit);
+    limit_handshakes(relay);
 }
 
 /* Once a second is enough for deadlines of seconds. */
@@ -197,7 +228,7 @@ static void sweep(struct relay *relay)
     for (struct conduit *conduit = relay->conduits; conduit; conduit = next) {
         next = conduit->next;
         if (conduit->deadline_ms && now_ms >= conduit->deadline_ms)
-            expire(relay, conduit);
+            expire(relay, conduit, "its handshake took too long");
     }
 }
 
@@ -324,15 +355,9 @@ int relay_add(struct relay *relay, int outer, struct ssl_st *session)
     return 0;
 }
 
-static bool has_handshakes(struct relay *relay)
-{
-    return atomic_load(&relay->added) >
-           atomic_load(&relay->accepted) + atomic_load(&relay->refused);
-}
-
 void relay_close_door(struct relay *relay, unsigned patience_ms)
 {
-    for (unsigned waited = 0; waited < patience_ms && has_handshakes(relay); waited++)
+    for (unsigned waited = 0; waited < patience_ms && handshakes_under_way(relay) > 0; waited++)
         (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     (void)pthread_mutex_lock(&relay->lock);
     relay->door_is_closed = true;

@@ -18,7 +18,10 @@ enum { RELAY_HANDSHAKE_MS = 10000 };
 
 struct relay_config {
     unsigned handshake_ms; /* a client that takes longer is refused; 0: RELAY_HANDSHAKE_MS */
-    int descriptor_limit;  /* sockets that are handed over have lower numbers */
+    /* Handshakes under way; beyond them the oldest is refused, so that clients who say nothing keep
+     * nobody out.  0: any number. */
+    unsigned handshakes_max;
+    int descriptor_limit; /* sockets that are handed over have lower numbers */
     /* Takes over `inner`: connected, non-blocking.  Both by the relay's thread. */
     void (*on_connection)(void *context, int inner);
     /* The handshake on `outer` failed, which is closed afterwards. */

@@ -51,19 +51,26 @@ static void on_refused(void *context, int outer, const char *why)
     atomic_fetch_add(&side->refused, 1);
 }
 
-static void start(struct side *side, unsigned handshake_ms, int descriptor_limit)
+static void start_as(struct side *side, struct relay_config config)
 {
-    const struct relay_config config = {
-        .handshake_ms = handshake_ms,
-        .descriptor_limit = descriptor_limit,
-        .on_connection = on_connection,
-        .on_refused = on_refused,
-        .context = side,
-    };
-
+    config.on_connection = on_connection;
+    config.on_refused = on_refused;
+    config.context = side;
     atomic_store(&side->inner, -1);
     atomic_store(&side->refused, 0);
     assert_int_equal(relay_start(&config, &side->relay), 0);
+}
+
+static void start(struct side *side, unsigned handshake_ms, int descriptor_limit)
+{
+    start_as(side, (struct relay_config){.handshake_ms = handshake_ms,
+                                         .descriptor_limit = descriptor_limit});
+}
+
+static void start_limited(struct side *side, unsigned handshakes_max)
+{
+    start_as(side,
+             (struct relay_config){.handshakes_max = handshakes_max, .descriptor_limit = INT_MAX});
 }
 
 static int set_up(void **state)
@@ -316,6 +323,34 @@ static void who_says_nothing_is_refused_in_time(void **state)
     (void)close(pair[1]);
 }
 
+/* Those who say nothing give way, the oldest first, to one who speaks. */
+static void silent_clients_keep_nobody_out(void **state)
+{
+    enum { SILENT = 5, MAX = 2 };
+    struct fixture *f = *state;
+    int silent[SILENT][2];
+    char unused;
+
+    relay_stop(&f->server.relay, 0);
+    start_limited(&f->server, MAX);
+    for (unsigned i = 0; i < SILENT; i++) {
+        make_outer(silent[i]);
+        add_server(f, silent[i][0]);
+        wait_open(&f->server, i < MAX ? i + 1 : MAX);
+        nap(); /* its deadline is later than that of the one before */
+        nap();
+    }
+    assert_int_equal(atomic_load(&f->server.refused), SILENT - MAX);
+    assert_non_null(strstr(f->server.why, "too many handshakes"));
+    connect_both(f);
+    for (unsigned i = 0; i < SILENT; i++) {
+        const bool was_refused = recv(silent[i][1], &unused, 1, 0) == 0;
+
+        assert_int_equal(was_refused, i < SILENT - 1);
+        (void)close(silent[i][1]);
+    }
+}
+
 static void numbers_beyond_the_limit_are_not_handed_over(void **state)
 {
     struct fixture *f = *state;
@@ -425,6 +460,7 @@ int main(void)
         RELAY_TEST(garbage_is_refused),
         RELAY_TEST(who_goes_away_is_refused),
         RELAY_TEST(who_says_nothing_is_refused_in_time),
+        RELAY_TEST(silent_clients_keep_nobody_out),
         RELAY_TEST(numbers_beyond_the_limit_are_not_handed_over),
         RELAY_TEST(a_closed_door_hands_nothing_over),
         RELAY_TEST(a_door_that_closes_waits_for_handshakes),
