@@ -26,6 +26,12 @@ static const char *tls_option(const struct serve_options *options)
     return options->tls_client_san.count ? "--tls-client-san" : NULL;
 }
 
+/* Of a configuration file, where nobody has been named; what is not given is no list. */
+static bool is_empty_list(const struct text_list *list)
+{
+    return list->items && list->count == 0;
+}
+
 int serve_tls_files(const struct serve_options *options, struct credential_files *ret_files,
                     struct diag *diag)
 {
@@ -47,6 +53,10 @@ int serve_tls_files(const struct serve_options *options, struct credential_files
         return diag_set(diag, -EINVAL,
                         "--tls-client-san needs --tls-client-ca FILE: names count only in "
                         "certificates that somebody trusted has signed");
+    if (is_empty_list(&options->tls_client_san))
+        return diag_set(diag, -EINVAL,
+                        "tls-client-san: an empty list would let in whoever has a certificate of "
+                        "--tls-client-ca: name somebody, or leave the key out");
     *ret_files = (struct credential_files){
         .role = TLS_SERVER,
         .certificate = options->tls_cert,

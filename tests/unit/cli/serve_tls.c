@@ -81,6 +81,26 @@ static void options_that_do_not_fit_say_what_to_do(void **state)
     }
 }
 
+/* Only a configuration file can say so. */
+static void an_empty_allow_list_is_not_no_allow_list(void **state)
+{
+    const char *nobody[1] = {NULL};
+    struct run run;
+
+    (void)state;
+    assert_int_equal(read_line(&run, "--listen 127.0.0.1:1,tls --tls-cert c --tls-key k "
+                                     "--tls-client-ca ca"),
+                     0);
+    assert_int_equal(run.files.client_name_count, 0);
+    run.options.tls_client_san = (struct text_list){.items = nobody};
+    assert_int_equal(serve_tls_files(&run.options, &run.files, &run.diag), -EINVAL);
+    assert_string_equal(run.diag.text,
+                        "tls-client-san: an empty list would let in whoever has a certificate of "
+                        "--tls-client-ca: name somebody, or leave the key out");
+    run.options.tls_client_san = (struct text_list){.items = NULL};
+    done(&run);
+}
+
 static void what_is_given_is_what_is_read(void **state)
 {
     struct run run;
@@ -113,6 +133,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_that_do_not_fit_say_what_to_do),
+        cmocka_unit_test(an_empty_allow_list_is_not_no_allow_list),
         cmocka_unit_test(what_is_given_is_what_is_read),
         cmocka_unit_test(without_tls_there_are_no_files),
     };
