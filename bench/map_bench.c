@@ -20,7 +20,7 @@
 #include "cleanup.h"
 #include "flow.h"
 #include "map_source.h"
-#include "memory.h"
+#include "map_memory.h"
 #include "node.h"
 #include "objects.h"
 
@@ -121,7 +121,7 @@ static double bytes_of(const struct capture_maps *maps, enum capture_map map)
 
     capture_maps_init(&one);
     one.fd[map] = maps->fd[map];
-    return (double)memory_of_maps(&one);
+    return (double)map_memory_used(&one);
 }
 
 /* `alias` is filled as far as `live`, since its memory is taken as it is needed. */
@@ -139,7 +139,7 @@ static void print_bytes(const struct capture_maps *maps)
         (bytes_of(maps, MAP_ALIAS) - empty_alias) / CONNECTIONS,
         sizeof(struct pending_key) + sizeof(struct syn_record),
         sizeof(struct tuple_key) + sizeof(struct live_entry),
-        sizeof(struct tuple_key) + sizeof(struct alias_entry), (double)memory_of_maps(maps),
+        sizeof(struct tuple_key) + sizeof(struct alias_entry), (double)map_memory_used(maps),
         (unsigned)NODE_LIVE_DEFAULT);
 }
 
