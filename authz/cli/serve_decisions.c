@@ -31,6 +31,10 @@ int serve_decisions_check(const struct serve_options *options, struct diag *diag
     if (options->decision_log_headers.count > RECORD_HEADERS_MAX)
         return diag_set(diag, -EINVAL, "--decision-log-header: expected at most %d of them",
                         RECORD_HEADERS_MAX);
+    if (options->decision_log_only == DECISION_LOG_DENY && options->decision_log_sample_allow != 1)
+        return diag_set(diag, -EINVAL,
+                        "--decision-log-sample-allow is for Checks that --decision-log-only deny "
+                        "leaves out");
     if (options->decision_log)
         return 0;
     if (options->decision_log_headers.count || options->decision_log_query ||

@@ -265,6 +265,11 @@ static void wrong_command_lines_say_what_to_give(void **state)
     } ROWS[] = {
         {"--listen unix:/a --source none", "--policy FILE is missing"},
         {"--policy p --source none", "--listen ADDR is missing"},
+        {"--policy p --listen unix:/a --source none --decision-log-sample-deny 2",
+         "the options --decision-log-... need --decision-log, which says where to"},
+        {"--policy p --listen unix:/a --source none --decision-log - --decision-log-only deny "
+         "--decision-log-sample-allow 10",
+         "--decision-log-sample-allow is for Checks that --decision-log-only deny leaves out"},
         {"--policy p --listen unix:/a --attach eth0",
          "--attach needs --port N[,N...] or --port any"},
         {"--policy p --listen unix:/a --attach eth0 --port 80 --source none",
