@@ -357,8 +357,9 @@ static void any_number_of_extensions_is_kept_in_order(void **state)
     char keys[100][8];
     struct fixture *f = *state;
 
-    for (size_t i = 0; i < 100; i++) {
+    for (size_t i = 0; i < 100; i++)
         (void)snprintf(keys[i], sizeof(keys[i]), "key%zu", i);
+    for (size_t i = 0; i < 100; i++) {
         extensions[i][0] = str_from(keys[i]);
         extensions[i][1] = str_from(keys[99 - i]);
     }
