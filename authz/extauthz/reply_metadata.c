@@ -3,7 +3,6 @@
 #include "matcher.h"
 #include "os.h"
 #include "reply_parts.h"
-#include "signature.h"
 
 static struct str verdict_text(enum verdict verdict)
 {
@@ -93,12 +92,10 @@ static void put_system(struct reply *reply)
 /* In hops; a number, since nobody matches it as text. */
 static void put_distance(struct reply *reply)
 {
-    const struct subject *subject = &reply->request->subject;
-    const struct match *match = subject->match;
+    const int distance = subject_distance(&reply->request->subject);
 
-    if (match && !match->random_ttl && subject->signature)
-        response_put_number(&reply->writer, STR("distance"),
-                            syn_distance_to_node(subject->signature->syn, match->distance));
+    if (distance >= 0)
+        response_put_number(&reply->writer, STR("distance"), distance);
 }
 
 /* Nested, and what rate limits and access logs want as flat text a second time. */

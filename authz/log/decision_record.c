@@ -141,6 +141,7 @@ static void put_fingerprint(struct writer *writer, const struct subject *subject
 {
     const struct match *match = subject->match;
     const struct fp_label *label = match ? match->label : NULL;
+    const int distance = subject_distance(subject);
 
     word(writer, RECORD_STATE, syn_state_name(subject->syn_state));
     word(writer, RECORD_STATE_REASON, syn_reason_name(subject->syn_reason));
@@ -150,8 +151,7 @@ static void put_fingerprint(struct writer *writer, const struct subject *subject
     word(writer, RECORD_OS_FLAVOR, label ? label->flavor : NULL);
     word(writer, RECORD_OS_FAMILY, match ? os_family_name(os_family_of(label)) : NULL);
     word(writer, RECORD_OS_MATCH, match ? match_kind_name(match->kind) : NULL);
-    number_if(writer, RECORD_DISTANCE, match && !match->random_ttl && match->distance >= 0,
-              match ? (uint64_t)match->distance : 0);
+    number_if(writer, RECORD_DISTANCE, distance >= 0, (uint64_t)distance);
 }
 
 static void put_address(struct writer *writer, enum record_key key, const struct endpoint *endpoint)

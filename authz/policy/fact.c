@@ -131,21 +131,21 @@ static enum fact_case read_signature(const struct fact *fact, const struct subje
     return FACT_PRESENT;
 }
 
-/* In hops to this node, wherever in it the SYN was seen.  A matched label knows the initial TTL
- * better than the guess from the packet alone, unless it says that the TTL is random. */
+/* A matched label knows the initial TTL better than the guess from the packet alone, unless it says
+ * that the TTL is random. */
 static enum fact_case read_distance(const struct fact *fact, const struct subject *subject,
                                     const struct fact_key *key, struct fact_value *ret_value)
 {
     const struct signature *signature = subject->signature;
-    const struct match *match = subject->match;
-    int hops;
+    int hops = subject_distance(subject);
 
     (void)fact;
     (void)key;
     if (!signature)
         return FACT_UNOBSERVABLE;
-    hops = match && !match->random_ttl ? match->distance : signature->distance;
-    ret_value->number = (uint64_t)syn_distance_to_node(signature->syn, hops);
+    if (hops < 0)
+        hops = syn_distance_to_node(signature->syn, signature->distance);
+    ret_value->number = (uint64_t)hops;
     return FACT_PRESENT;
 }
 

@@ -3,6 +3,9 @@
 
 #include <assert.h>
 
+#include "matcher.h"
+#include "signature.h"
+
 static const char *const PEER_HEADER_NAMES[] = {
     [PEER_HEADER_UNNAMED] = "unnamed",
     [PEER_HEADER_ABSENT] = "absent",
@@ -18,6 +21,13 @@ static_assert(sizeof(PEER_HEADER_NAMES) / sizeof(PEER_HEADER_NAMES[0]) == PEER_H
 const char *peer_header_name(enum peer_header header)
 {
     return PEER_HEADER_NAMES[header];
+}
+
+int subject_distance(const struct subject *subject)
+{
+    if (!subject->signature || !subject->match || subject->match->random_ttl)
+        return -1;
+    return syn_distance_to_node(subject->signature->syn, subject->match->distance);
 }
 
 struct str subject_extension(const struct subject *subject, struct str key)

@@ -99,6 +99,10 @@ struct subject {
     const struct str *headers;
 };
 
+/* Hops from the client to this node, wherever in it the SYN was seen.  -1: not known, for want of a
+ * SYN or since its label says that the TTL is random. */
+int subject_distance(const struct subject *subject);
+
 /* The value of a context extension; ptr NULL: the route has none of that name. */
 struct str subject_extension(const struct subject *subject, struct str key);
 

@@ -11,6 +11,7 @@
 
 #include "matcher.h"
 #include "record_keys.h"
+#include "signature.h"
 #include "test_policy.h"
 
 static const char POLICY[] = "version: 1\n"
@@ -145,13 +146,16 @@ static void a_fingerprint_is_shown_with_its_system(void **state)
 {
     const struct fp_label label = {
         .class_name = "unix", .name = "Linux", .flavor = "3.11 and newer"};
-    struct match match = {.kind = MATCH_SPECIFIC, .label = &label, .distance = 3};
+    const struct syn syn = {.node_hops = 1}; /* seen behind one router of this node */
+    const struct signature signature = {.syn = &syn};
+    struct match match = {.kind = MATCH_SPECIFIC, .label = &label, .distance = 4};
     struct fixture *f = *state;
 
     f->subject.syn_state = SYN_STATE_VERIFIED;
     f->subject.syn_reason = SYN_REASON_NONE;
     f->subject.p0f = STR("4:61+3:0:1460:mss*44,7:mss,sok,ts,nop,ws:df,id+:0");
     f->subject.label = STR("Linux 3.11 and newer");
+    f->subject.signature = &signature;
     f->subject.match = &match;
     holds(f, "\"synauthz.fingerprint.state\":\"verified\",\"synauthz.fingerprint.reason\":null,"
              "\"synauthz.p0f\":\"4:61+3:0:1460:mss*44,7:mss,sok,ts,nop,ws:df,id+:0\","
