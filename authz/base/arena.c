@@ -43,6 +43,16 @@ void *arena_alloc(struct arena *arena, size_t size)
     return memory;
 }
 
+void *arena_extend(struct arena *arena, const void *memory, size_t size, size_t more)
+{
+    char *end = arena->block + arena->used;
+
+    if ((uintptr_t)memory + size != (uintptr_t)end || more > arena->cap - arena->used)
+        return NULL;
+    arena->used += more;
+    return end;
+}
+
 void *arena_calloc(struct arena *arena, size_t count, size_t size)
 {
     void *memory;

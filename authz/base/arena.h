@@ -28,6 +28,10 @@ void arena_reset(struct arena *arena);
 /* Bytes aligned for any type, not zeroed; NULL at the cap.  A size of 0 gives a valid pointer. */
 void *arena_alloc(struct arena *arena, size_t size);
 
+/* `more` bytes behind the newest piece, which `memory` with its `size` then has; NULL when it is
+ * not the newest one, or there is no room: it stays as it is. */
+void *arena_extend(struct arena *arena, const void *memory, size_t size, size_t more);
+
 /* Zeroed array; NULL at the cap or when the product overflows. */
 void *arena_calloc(struct arena *arena, size_t count, size_t size);
 

@@ -43,18 +43,26 @@ enum request_status header_reader_start(struct header_reader *reader)
 }
 
 /* A repeated header is one value with commas (RFC 9110 5.3), as Envoy joins them in its map form.
- */
+ * The third value comes behind the first two where they are: however many there are, each is copied
+ * once. */
 static enum request_status join_value(struct header_reader *reader, struct str *known,
                                       struct str value)
 {
-    char *joined = arena_alloc(reader->arena, known->len + 1 + value.len);
+    const size_t more = 1 + value.len;
+    char *added = arena_extend(reader->arena, known->ptr, known->len, more);
 
-    if (!joined)
-        return REQUEST_OVERSIZE;
-    memcpy(joined, known->ptr, known->len);
-    joined[known->len] = ',';
-    memcpy(joined + known->len + 1, value.ptr, value.len);
-    *known = (struct str){joined, known->len + 1 + value.len};
+    if (!added) {
+        char *joined = arena_alloc(reader->arena, known->len + more);
+
+        if (!joined)
+            return REQUEST_OVERSIZE;
+        memcpy(joined, known->ptr, known->len);
+        known->ptr = joined;
+        added = joined + known->len;
+    }
+    added[0] = ',';
+    memcpy(added + 1, value.ptr, value.len);
+    known->len += more;
     return REQUEST_OK;
 }
 

@@ -80,6 +80,28 @@ static void arrays_are_zeroed_and_copies_are_copies(void **state)
     arena_done(&arena);
 }
 
+static void only_the_newest_piece_grows_and_only_to_the_cap(void **state)
+{
+    struct arena arena;
+    char *first, *newest, *added;
+
+    (void)state;
+    assert_int_equal(arena_init(&arena, 256), 0);
+    first = arena_alloc(&arena, 5);
+    newest = arena_alloc(&arena, 5);
+    assert_null(arena_extend(&arena, first, 5, 1));
+    assert_null(arena_extend(&arena, newest, 4, 1));
+    assert_null(arena_extend(&arena, "elsewhere", 5, 1));
+    added = arena_extend(&arena, newest, 5, 100);
+    assert_ptr_equal(added, newest + 5);
+    memset(added, 0x55, 100);
+    assert_null(arena_extend(&arena, newest, 105, 256 - 16 - 105 + 1));
+    assert_false(arena.exhausted);
+    assert_ptr_equal(arena_extend(&arena, newest, 105, 256 - 16 - 105), newest + 105);
+    assert_null(arena_alloc(&arena, 1));
+    arena_done(&arena);
+}
+
 static void every_cap_ends_in_memory_or_in_null(void **state)
 {
     (void)state;
@@ -103,6 +125,7 @@ int main(void)
         cmocka_unit_test(the_cap_is_hard_and_remembered_until_the_reset),
         cmocka_unit_test(a_size_that_overflows_is_too_much),
         cmocka_unit_test(arrays_are_zeroed_and_copies_are_copies),
+        cmocka_unit_test(only_the_newest_piece_grows_and_only_to_the_cap),
         cmocka_unit_test(every_cap_ends_in_memory_or_in_null),
     };
 

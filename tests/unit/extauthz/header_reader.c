@@ -33,6 +33,29 @@ static void header_values_reach_their_slots_in_both_forms(void **state)
     }
 }
 
+/* As many as there may be: joined where they are, each is copied once. */
+static void a_header_repeated_again_and_again_takes_its_length(void **state)
+{
+    enum { TIMES = REQUEST_HEADERS_MAX, VALUE = 20 };
+    static const struct str AGENT = STR_INIT("user-agent"), TEXT = STR_INIT("aaaaaaaaaaaaaaaaaaaa");
+    static struct str headers[TIMES][2];
+    struct fixture *f = *state;
+    const struct check_wire check = {.has_http = true,
+                                     .has_raw_headers = true,
+                                     .headers = (const struct str(*)[2])headers,
+                                     .header_count = TIMES};
+    struct str joined;
+
+    for (size_t i = 0; i < TIMES; i++)
+        memcpy(headers[i], (const struct str[]){AGENT, TEXT}, sizeof(headers[i]));
+    assert_int_equal(decode_check(f, &check), REQUEST_OK);
+    joined = f->request.subject.headers[SLOT_AGENT];
+    assert_int_equal(joined.len, TIMES * (VALUE + 1) - 1);
+    for (size_t i = 0; i < joined.len; i++)
+        assert_int_equal(joined.ptr[i], (i + 1) % (VALUE + 1) ? 'a' : ',');
+    assert_true(f->arena.used < 2 * joined.len);
+}
+
 static void an_empty_header_is_not_an_absent_one(void **state)
 {
     static const struct str HEADERS[][2] = {{STR_INIT("cookie"), STR_INIT("")}};
@@ -179,6 +202,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(header_values_reach_their_slots_in_both_forms),
+        cmocka_unit_test(a_header_repeated_again_and_again_takes_its_length),
         cmocka_unit_test(an_empty_header_is_not_an_absent_one),
         cmocka_unit_test(other_spellings_of_owned_headers_are_collected),
         cmocka_unit_test(more_spellings_than_we_keep_are_oversize),
