@@ -255,14 +255,14 @@ static void reload(struct agent *agent)
     }
     r = read_again(agent, &diag);
     reload_log_note(&agent_metrics_config_page(agent->metrics)->reloads, r, &diag);
+    node_reconcile(agent->node);
+    report(agent);
     diag_format(&diag, text, sizeof(text));
     if (r < 0)
         oplog_error("configuration not changed, the last good one stays: %s",
                     diag.text[0] ? text : strerror(-r));
-    else
+    else /* said last, so that who waits for it finds it done */
         oplog_info("configuration read again from %s", agent->command_line->config);
-    node_reconcile(agent->node);
-    report(agent);
 }
 
 /* What is not pinned ends with us. */
