@@ -151,7 +151,7 @@ class Stream:
 
     def __init__(self, lab, port):
         self.lab, self.port, self.sent, self.failure, self.ends = lab, port, 0, None, False
-        self.thread = threading.Thread(target=self.run)
+        self.thread = threading.Thread(target=self.run, daemon=True)
 
     def run(self):
         try:

@@ -36,7 +36,7 @@ class Stream:
         self.lab, self.seen, self.wrong = lab, 0, []
         self.ending, self.lock = threading.Event(), threading.Lock()
         self.lasting = [Connection(lab) for _ in range(8)]
-        self.threads = [threading.Thread(target=self.run) for _ in range(STREAMS)]
+        self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(STREAMS)]
         for thread in self.threads:
             thread.start()
 

@@ -253,7 +253,7 @@ class Load:
 
     def __init__(self, lab, connections=4):
         self.stopped, self.counts = threading.Event(), [0] * connections
-        self.threads = [threading.Thread(target=self._ask, args=(lab, n)) for n in range(connections)]
+        self.threads = [threading.Thread(target=self._ask, args=(lab, n), daemon=True) for n in range(connections)]
         for thread in self.threads:
             thread.start()
 

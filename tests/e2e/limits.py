@@ -93,7 +93,7 @@ def through_envoy(cases, lab):
 
     lab.start_upstream()
     lab.start_envoy()
-    threads = [threading.Thread(target=client) for _ in range(4)]
+    threads = [threading.Thread(target=client, daemon=True) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -39,7 +39,7 @@ class Load:
         self.answered, self.failed = {}, []
         self.lock, self.ended = threading.Lock(), threading.Event()
         targets = [self._keep] * keeping + [self._make] * making
-        self.threads = [threading.Thread(target=target) for target in targets]
+        self.threads = [threading.Thread(target=target, daemon=True) for target in targets]
         for thread in self.threads:
             thread.start()
 

@@ -247,7 +247,7 @@ class Load:
     def __init__(self, lab, threads=4):
         self.lab, self.answered, self.failed = lab, 0, []
         self.ended, self.lock = threading.Event(), threading.Lock()
-        self.threads = [threading.Thread(target=self._run) for _ in range(threads)]
+        self.threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
         for thread in self.threads:
             thread.start()
 
