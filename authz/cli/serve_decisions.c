@@ -152,8 +152,10 @@ static void follow_losses(struct serve_decisions *decisions,
         (decisions->said_at_s && now_s < decisions->said_at_s + SAY_LOSSES_EVERY_S))
         return;
     oplog_error("decision log: %" PRIu64 " lines were dropped: %s", lost - decisions->said_lost,
-                counts->no_receiver ? "nobody receives them" : "the destination is too slow");
+                counts->no_receiver > decisions->said_no_receiver ? "nobody receives them"
+                                                                  : "the destination is too slow");
     decisions->said_lost = lost;
+    decisions->said_no_receiver = counts->no_receiver;
     decisions->said_at_s = now_s;
 }
 

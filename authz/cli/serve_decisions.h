@@ -20,7 +20,7 @@ struct serve_decisions {
 
     /* What the operational log was told. */
     int said_error; /* errno, 0: all is well */
-    uint64_t said_lost, said_at_s;
+    uint64_t said_lost, said_no_receiver, said_at_s;
 };
 
 /* For the option's check: a name that Envoy accepts. */

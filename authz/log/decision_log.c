@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "beat.h"
 #include "cleanup.h"
 #include "log_queue.h"
 #include "log_sink.h"
@@ -60,14 +61,6 @@ struct decision_log {
     atomic_uint_fast64_t no_receiver, write_failures;
     atomic_int last_error;
 };
-
-static uint64_t clock_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static void wake(const struct decision_log *log)
 {
@@ -301,7 +294,7 @@ static void flush(struct decision_log *log)
 {
     for (;;) {
         const enum round round = run_round(log);
-        const uint64_t now_ms = clock_ms(), end_ms = atomic_load(&log->end_ms);
+        const uint64_t now_ms = beat_clock_ms(), end_ms = atomic_load(&log->end_ms);
 
         if (round == ROUND_EMPTY || now_ms >= end_ms)
             return;
@@ -461,7 +454,7 @@ uint64_t decision_log_close(struct decision_log *log, unsigned flush_ms)
 
     if (!log)
         return 0;
-    atomic_store(&log->end_ms, clock_ms() + flush_ms);
+    atomic_store(&log->end_ms, beat_clock_ms() + flush_ms);
     atomic_store(&log->is_ending, true);
     wake(log);
     (void)clock_gettime(CLOCK_REALTIME, &until);

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "beat.h"
 #include "cleanup.h"
 
 enum { FILE_MODE = 0640, CONNECT_EVERY_MS = 100 };
@@ -154,17 +155,9 @@ static bool is_gone(ssize_t error)
            error == -EPIPE || error == -EDESTADDRREQ;
 }
 
-static uint64_t clock_ms(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static ssize_t send_again(struct log_sink *sink, const struct iovec line[2])
 {
-    const uint64_t now_ms = clock_ms();
+    const uint64_t now_ms = beat_clock_ms();
 
     if (sink->fd >= 0)
         (void)close(take_fd(&sink->fd));

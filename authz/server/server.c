@@ -176,6 +176,7 @@ static int new_server(const struct server_config *config, int descriptor_limit,
     server->guard.connections = calloc((size_t)descriptor_limit, sizeof(struct guarded));
     server->guard.count = descriptor_limit;
     if (!server->shared.sockets || !server->guard.connections) {
+        free(server->guard.connections);
         free(server->shared.sockets);
         return -ENOMEM;
     }
