@@ -81,6 +81,10 @@ def documented(guide, heading="\n## Metrics\n"):
     text = read(os.path.join(DOCS, guide)).split(heading, 1)[1]
     text = text.split("\n" + heading.strip().split(" ")[0] + " ", 1)[0].split("\n## ", 1)[0]
     rows = re.findall(r"^\| `((?:synauthz|process)_\w+)` \|([^|]*)\|", text, re.M)
+    names = [name for name, _labels in rows]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise LabError(f"{guide} has two rows for {', '.join(repeated)}: which is right?")
     return {name: {label for label in labels.strip().split(", ") if label} for name, labels in rows}
 
 
